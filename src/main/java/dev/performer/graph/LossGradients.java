@@ -3,6 +3,7 @@ package dev.performer.graph;
 import static org.tensorflow.internal.c_api.global.tensorflow.TFJ_HasGradient;
 import static org.tensorflow.internal.c_api.global.tensorflow.TFJ_RegisterCustomGradient;
 
+import dev.performer.PerformerException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -33,7 +34,7 @@ public final class LossGradients {
   private static final Map<String, RawCustomGradient> MISSING = new HashMap<>();
 
   // By graph, as long as it lives, and by node. Graph compares by identity.
-  private static final Map<Graph, Map<String, RawCustomGradient>> OF_IDENTITIES =
+  private static final Map<Graph, Map<String, RawCustomGradient>> ATTACHED =
       Collections.synchronizedMap(new WeakHashMap<>());
 
   // Native code keeps a bare pointer to this: it must never be collected.
@@ -67,7 +68,25 @@ public final class LossGradients {
     all(of -> of.remainder(of.op("FloorDiv", of.x, of.y)), "FloorMod");
     all(NodeGradient::truncatedMod, "TruncateMod", "Mod");
     all(flat -> List.of(), "OnesLike", "Round", "Rint", "Ceil", "FloorDiv");
+    all(TensorListGradients::getItem, "TensorListGetItem");
+    all(TensorListGradients::setItem, "TensorListSetItem");
+    all(TensorListGradients::pushBack, "TensorListPushBack");
+    all(TensorListGradients::popBack, "TensorListPopBack");
+    all(TensorListGradients::stack, "TensorListStack");
+    all(TensorListGradients::fromTensor, "TensorListFromTensor");
+    all(TensorListGradients::resize, "TensorListResize");
+    all(TensorListGradients::gather, "TensorListGather");
+    all(TensorListGradients::scatter, "TensorListScatter", "TensorListScatterV2");
+    all(TensorListGradients::scatterIntoExisting, "TensorListScatterIntoExistingList");
+    all(TensorListGradients::concat, "TensorListConcat", "TensorListConcatV2");
+    all(TensorListGradients::split, "TensorListSplit");
+    all(TensorListGradients::concatLists, "TensorListConcatLists");
+    all(of -> List.of(), "TensorListReserve", "EmptyTensorList");
+    all(of -> List.of(), "TensorListLength", "TensorListElementShape");
     MISSING.put("IdentityN", LossGradients::ofIdentity);
+    for (String op : ControlFlowGradients.OPS) {
+      MISSING.put(op, LossGradients::ofControlFlow);
+    }
     TensorFlow.version(); // loads the native library
     for (String op : MISSING.keySet()) {
       if (!TFJ_HasGradient(op)) { // TensorFlow's own cannot be replaced
@@ -113,15 +132,24 @@ public final class LossGradients {
   }
 
   /**
-   * Gives one {@code IdentityN} a gradient, before any gradient is added: TensorFlow's way to give
-   * a piece of a graph a gradient of its own. An {@code IdentityN} without one passes gradients on.
+   * Gives one node a gradient, before any gradient is added: a loop, a branch, or an {@code
+   * IdentityN}, TensorFlow's way to give a piece of a graph a gradient of its own. An {@code
+   * IdentityN} without one passes gradients on.
    */
   public static void attach(Graph graph, String node, RawCustomGradient gradient) {
-    OF_IDENTITIES.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
+    ATTACHED.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
   }
 
   public static void detach(Graph graph) {
-    OF_IDENTITIES.remove(graph);
+    ATTACHED.remove(graph);
+  }
+
+  private static List<Operand<?>> ofControlFlow(
+      Ops tf, GraphOperation node, List<Output<?>> gradients) {
+    RawCustomGradient own = ATTACHED.getOrDefault(node.env(), Map.of()).get(node.name());
+    String message = "%s (node %s) was not prepared for gradients; import the graph that holds it";
+    PerformerException.require(own != null, message, node.type(), node.name());
+    return own.call(tf, node, gradients);
   }
 
   private static List<Operand<?>> ofIdentity(
@@ -132,7 +160,7 @@ public final class LossGradients {
       boolean passes = RawOps.isPresent(dy) || node.output(i).dataType() == DataType.DT_RESOURCE;
       known.add(passes ? dy : new RawOps(tf).op("ZerosLike", node.output(i)));
     }
-    RawCustomGradient own = OF_IDENTITIES.getOrDefault(node.env(), Map.of()).get(node.name());
+    RawCustomGradient own = ATTACHED.getOrDefault(node.env(), Map.of()).get(node.name());
     return own == null ? new ArrayList<>(known) : own.call(tf, node, known);
   }
 }

@@ -8,6 +8,7 @@ import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
+import org.tensorflow.proto.DataType;
 
 /** The gradient of one node: a rule for each op type that TensorFlow's C++ registry lacks. */
 final class NodeGradient extends RawOps {
@@ -31,6 +32,26 @@ final class NodeGradient extends RawOps {
     List<Output<?>> found = rule.apply(this);
     IntStream rest = IntStream.range(found.size(), node.numInputs());
     return Stream.<Operand<?>>concat(found.stream(), rest.mapToObj(this::zeros)).toList();
+  }
+
+  Output<?> input(int i) {
+    return node.input(i);
+  }
+
+  Output<?> output(int i) {
+    return node.output(i);
+  }
+
+  Output<?> gradient(int output) {
+    return orZeros(gradients.get(output), node.output(output));
+  }
+
+  boolean isSet(String attribute) {
+    return node.attributes().getAttrBool(attribute);
+  }
+
+  DataType type(String attribute) {
+    return node.attributes().getAttrType(attribute);
   }
 
   Output<?> zeros(int input) {

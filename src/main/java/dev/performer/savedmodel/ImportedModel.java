@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.ControlFlowGradients;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
@@ -38,6 +39,7 @@ public final class ImportedModel implements AutoCloseable {
   private final SavedModelDirectory directory;
   private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
   private final CustomGradients customGradients;
+  private final GradientRewrites rewrites;
   private final FlatGraph flat;
   private final Graph graph;
   private final List<Variable> variables;
@@ -62,7 +64,10 @@ public final class ImportedModel implements AutoCloseable {
       roots.add("^" + TensorNames.node(initializer.get()));
       inlined = flatten(roots);
     }
-    GradientRewrites rewrites = new GradientRewrites(ResourceConversion.apply(inlined.graph()));
+    var functions =
+        new ControlFlowGradients(directory.metaGraph().getGraphDef().getLibrary(), customGradients);
+    GraphDef converted = ResourceConversion.apply(inlined.graph());
+    rewrites = new GradientRewrites(inlined, converted, functions);
     flat = new FlatGraph(rewrites.graph(), inlined.calls(), inlined.resolver());
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
@@ -159,7 +164,7 @@ public final class ImportedModel implements AutoCloseable {
 
   private Trainability trainability(List<String> outputs) {
     var resolved = outputs.stream().map(flat::resolve).toList();
-    return Trainability.of(flat, customGradients, resolved, variables);
+    return Trainability.of(flat, rewrites, customGradients, resolved, variables);
   }
 
   GraphDef flatGraph() {
