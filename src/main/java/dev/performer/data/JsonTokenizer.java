@@ -2,9 +2,11 @@ package dev.performer.data;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -101,6 +103,21 @@ public final class JsonTokenizer implements Tokenizer {
         Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
     var files = Stream.of(FILE, "vocab.txt").map(folder::resolve).filter(Files::isRegularFile);
     return files.findFirst().map(JsonTokenizer::read);
+  }
+
+  /** The same, for texts in lower case. */
+  public JsonTokenizer lowerCase() {
+    ObjectNode tree = (ObjectNode) StrictJson.readTree(file, json.source());
+    JsonNode own = tree.path("normalizer");
+    ObjectNode both = tree.putObject("normalizer").put("type", "Sequence");
+    var parts = both.putArray("normalizers");
+    parts.addObject().put("type", "Lowercase");
+    if (own.isObject()) {
+      parts.add(own);
+    }
+    var known = vocabulary;
+    var ids = new SpecialIds(known.pad(), known.mask(), known.bos(), known.eos());
+    return of(tree.toString().getBytes(StandardCharsets.UTF_8), json.source(), ids);
   }
 
   /** The bytes of its tokenizer.json. */

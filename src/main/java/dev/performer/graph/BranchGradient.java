@@ -7,6 +7,7 @@ import static dev.performer.graph.GraphProtos.node;
 import static dev.performer.graph.GraphProtos.type;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -77,7 +78,7 @@ record BranchGradient(
     List<Integer> differentiated = List.copyOf(all);
     List<Integer> results =
         IntStream.range(0, outputs.size())
-            .filter(i -> GraphProtos.isDifferentiable(outputs.get(i)))
+            .filter(i -> FunctionBody.isNumber(outputs.get(i)))
             .boxed()
             .toList();
     List<FunctionBody.Gradient> gradients = new ArrayList<>();
@@ -190,10 +191,10 @@ record BranchGradient(
     functions.forEach(choice::setAttr);
     choice.setAttr(ControlFlowGradients.LOWER, isLowered);
     var found = choice.build();
-    List<Operand<?>> all = new ArrayList<>(List.of(ops.none(node.input(0))));
+    List<Operand<?>> all = new ArrayList<>(Collections.singletonList(null));
     for (int i = 0; i < node.numInputs() - 1; i++) {
       int position = differentiated.indexOf(i);
-      all.add(position < 0 ? ops.none(node.input(1 + i)) : found.output(position));
+      all.add(position < 0 ? null : found.output(position));
     }
     return all;
   }

@@ -194,8 +194,11 @@ final class FunctionBody {
   /** Arguments that can have a gradient: numbers, and lists but those known to hold no numbers. */
   List<Integer> differentiable() {
     var all = IntStream.range(0, types.size()).boxed();
-    return all.filter(i -> GraphProtos.isDifferentiable(types.get(i)) && !isListOfIntegers(i))
-        .toList();
+    return all.filter(i -> isNumber(types.get(i)) && !isListOfIntegers(i)).toList();
+  }
+
+  static boolean isNumber(DataType type) {
+    return type != DataType.DT_RESOURCE && LossGradients.isDifferentiable(type);
   }
 
   private boolean isListOfIntegers(int argument) {
@@ -209,7 +212,7 @@ final class FunctionBody {
         elements.add(node.getAttrOrThrow("element_dtype").getType());
       }
     }
-    return !elements.isEmpty() && elements.stream().noneMatch(GraphProtos::isDifferentiable);
+    return !elements.isEmpty() && elements.stream().noneMatch(LossGradients::isDifferentiable);
   }
 
   /**
@@ -281,7 +284,7 @@ final class FunctionBody {
         arguments.stream().filter(i -> reached.contains(argument(i))).toList();
     Map<Integer, String> found = new HashMap<>();
     if (!reachable.isEmpty()) {
-      Output<?>[] gradients = gradients(graph, reachable, ofResults, reached);
+      Output<?>[] gradients = gradients(graph, reachable, ofResults);
       for (int i = 0; i < gradients.length; i++) {
         if (RawOps.isPresent(gradients[i])) {
           String name = gradients[i].op().name();
@@ -292,18 +295,15 @@ final class FunctionBody {
     return found;
   }
 
-  private Output<?>[] gradients(
-      Graph graph, List<Integer> arguments, List<Integer> ofResults, Set<String> reached) {
+  private Output<?>[] gradients(Graph graph, List<Integer> arguments, List<Integer> ofResults) {
     try {
       return graph.addGradients(
           "backward",
           outputs(graph, ofResults.stream().map(i -> "result" + i).toList()),
           outputs(graph, arguments.stream().map(FunctionGraph::argument).toList()),
           outputs(graph, ofResults.stream().map(FunctionBody::upstream).toList()));
-    } catch (Refusal inner) {
-      throw inner;
-    } catch (RuntimeException e) {
-      throw Refusal.of(e, reached.stream().map(n -> index.require(n, n)).toList(), source.flat());
+    } catch (Refusal refusal) {
+      throw refusal.in(source.flat());
     }
   }
 

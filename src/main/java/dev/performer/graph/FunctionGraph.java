@@ -82,6 +82,10 @@ public record FunctionGraph(FlatGraph flat, List<String> results, String finishe
     return "argument" + i;
   }
 
+  static boolean isArgument(NodeDef node) {
+    return node.getOp().equals("Placeholder") && node.getName().matches("argument\\d+");
+  }
+
   /**
    * Writes nodes of a main graph as a function.
    *

@@ -4,6 +4,7 @@ import static dev.performer.graph.GraphProtos.INT32;
 import static dev.performer.graph.GraphProtos.ints;
 import static dev.performer.graph.GraphProtos.node;
 import static dev.performer.graph.GraphProtos.type;
+import static dev.performer.graph.LossGradients.isDifferentiable;
 
 import java.util.ArrayList;
 import java.util.Collections;
@@ -41,6 +42,7 @@ public final class GradientRewrites {
   private final Map<String, List<Integer>> carried = new HashMap<>();
   private final FlatGraph flat;
   private final ControlFlowGradients functions;
+  private Set<String> ofVariables;
 
   /**
    * @param flat where the graph's nodes come from
@@ -86,6 +88,7 @@ public final class GradientRewrites {
       case "Atan2" -> atan2(node);
       case "FusedBatchNorm", "FusedBatchNormV2" -> fusedBatchNorm(node);
       case "Conv2D", "DepthwiseConv2dNative" -> convolution(node);
+      case "Cast" -> cast(node);
       case "IdentityN" -> identity(node);
       case "While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase" ->
           controlFlow(node);
@@ -198,6 +201,41 @@ public final class GradientRewrites {
     add(second.addAllInput(GraphIndex.controlInputs(original)), Map.of("Tidx", INT32));
   }
 
+  /**
+   * Its gradient goes on into integers, whose ops have none, or back to numbers before rounding.
+   */
+  private void cast(NodeDef original) {
+    boolean isInner = isDifferentiable(original.getAttrOrThrow("SrcT").getType());
+    AttrValue t = original.getAttrOrThrow("DstT");
+    if (isInner || !isDifferentiable(t.getType()) || !ofVariables().contains(original.getName())) {
+      rewritten.addNode(original);
+      return;
+    }
+    String in = scope(original);
+    rewritten.addNode(original.toBuilder().setName(in + "forward"));
+    add(node(original.getName(), "StopGradient", in + "forward"), Map.of("T", t));
+  }
+
+  /** What is computed from a variable, or from an argument of the function that the graph is. */
+  private Set<String> ofVariables() {
+    if (ofVariables == null) {
+      Map<String, List<String>> users = new HashMap<>();
+      List<String> variables = new ArrayList<>();
+      for (NodeDef node : index.nodes()) {
+        if (node.getOp().equals("VarHandleOp") || FunctionGraph.isArgument(node)) {
+          variables.add(node.getName());
+        }
+        for (String input : GraphIndex.dataInputs(node)) {
+          users
+              .computeIfAbsent(TensorNames.node(input), key -> new ArrayList<>())
+              .add(node.getName());
+        }
+      }
+      ofVariables = index.reached(variables, node -> users.getOrDefault(node.getName(), List.of()));
+    }
+    return ofVariables;
+  }
+
   /** Its gradient does not sum over broadcast dimensions, that of {@code BroadcastTo} does. */
   private void atan2(NodeDef original) {
     String in = scope(original);
@@ -217,7 +255,9 @@ public final class GradientRewrites {
   /** Only the third version has a gradient; its first five outputs are those of the others. */
   private void fusedBatchNorm(NodeDef original) {
     AttrValue u = original.getAttrOrDefault("U", type(DataType.DT_FLOAT));
-    add(original.toBuilder().setOp("FusedBatchNormV3"), Map.of("U", u));
+    // TF1 notes the shapes of all outputs, of which the third version has one more.
+    var third = original.toBuilder().setOp("FusedBatchNormV3").removeAttr("_output_shapes");
+    add(third, Map.of("U", u));
   }
 
   /** The gradient forgets dilations and explicit paddings: give the node one that does not. */

@@ -23,6 +23,10 @@ public final class GraphIndex {
     nodes.forEach(node -> this.nodes.put(node.getName(), node));
   }
 
+  Collection<NodeDef> nodes() {
+    return nodes.values();
+  }
+
   public Optional<NodeDef> find(String reference) {
     return Optional.ofNullable(nodes.get(TensorNames.node(reference)));
   }
@@ -57,7 +61,7 @@ public final class GraphIndex {
   }
 
   /** The value of a scalar integer constant, 1 for true; none for other nodes and types. */
-  Optional<Long> integer(String reference) {
+  public Optional<Long> integer(String reference) {
     NodeDef node = find(reference).orElse(NodeDef.getDefaultInstance());
     var tensor = node.getAttrOrDefault("value", AttrValue.getDefaultInstance()).getTensor();
     if (!node.getOp().equals("Const") || tensor.getTensorShape().getDimCount() > 0) {

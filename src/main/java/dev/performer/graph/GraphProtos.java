@@ -105,14 +105,6 @@ public final class GraphProtos {
     return AttrValue.newBuilder().setList(list).build();
   }
 
-  /** Whether tensors of a type can carry gradients; variants can, which hold lists of tensors. */
-  public static boolean isDifferentiable(DataType type) {
-    return switch (type) {
-      case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16, DT_COMPLEX64, DT_COMPLEX128 -> true;
-      default -> type == DataType.DT_VARIANT;
-    };
-  }
-
   public static AttrValue function(String name) {
     return AttrValue.newBuilder().setFunc(NameAttrList.newBuilder().setName(name)).build();
   }

@@ -225,7 +225,7 @@ record LoopGradient(
     List<Operand<?>> all = new ArrayList<>();
     for (int i = 0; i < node.numInputs(); i++) {
       int position = carried.indexOf(i);
-      all.add(position < 0 ? ops.none(node.input(i)) : results.output(1 + position));
+      all.add(position < 0 ? null : results.output(1 + position));
     }
     return all;
   }

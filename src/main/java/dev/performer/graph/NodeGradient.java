@@ -1,9 +1,10 @@
 package dev.performer.graph;
 
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.function.Function;
-import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -27,11 +28,11 @@ final class NodeGradient extends RawOps {
     dy = gradients.get(0);
   }
 
-  /** A rule gives the gradients of the inputs in order; those left out at the end are zero. */
+  /** A rule gives the gradients of the inputs in order, null or left out at the end if none. */
   List<Operand<?>> by(Function<NodeGradient, List<Output<?>>> rule) {
-    List<Output<?>> found = rule.apply(this);
-    IntStream rest = IntStream.range(found.size(), node.numInputs());
-    return Stream.<Operand<?>>concat(found.stream(), rest.mapToObj(this::zeros)).toList();
+    List<Operand<?>> found = new ArrayList<>(rule.apply(this));
+    found.addAll(Collections.nCopies(node.numInputs() - found.size(), null));
+    return found;
   }
 
   Output<?> input(int i) {
@@ -177,12 +178,12 @@ final class NodeGradient extends RawOps {
   List<Output<?>> matrixDiag() {
     Output<?> diagonal = diagonalOp("MatrixDiagPart", dy, y, scalar(0, dy));
     Output<?> padding = op("Sub", sum(dy), sum(diagonal));
-    return List.of(diagonal, zeros(1), zeros(2), zeros(3), padding);
+    return Arrays.asList(diagonal, null, null, null, padding);
   }
 
   List<Output<?>> matrixDiagPart() {
     Output<?> matrix = diagonalOp("MatrixSetDiag", zeros(0), dy, y);
-    return List.of(matrix, zeros(1), op("Sub", sum(dy), sum(matrix)));
+    return Arrays.asList(matrix, null, op("Sub", sum(dy), sum(matrix)));
   }
 
   /** An op in the version of the node, aligned like it. */
@@ -201,7 +202,7 @@ final class NodeGradient extends RawOps {
   /** Overwritten elements get none. */
   List<Output<?>> tensorScatterUpdate() {
     Output<?> kept = op("TensorScatterUpdate", dy, y, zeros(2));
-    return List.of(kept, zeros(1), op("GatherNd", dy, y));
+    return Arrays.asList(kept, null, op("GatherNd", dy, y));
   }
 
   /** Each value's gradient goes where the value was. */

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
@@ -31,6 +32,11 @@ public final class OpDefinitions {
 
   public static Optional<OpDef> find(String opType) {
     return Optional.ofNullable(OPS.get(opType));
+  }
+
+  /** The names of all ops that take tensors. */
+  static Stream<String> withInputs() {
+    return OPS.values().stream().filter(op -> op.getInputArgCount() > 0).map(OpDef::getName);
   }
 
   public static void checkAttributes(NodeDef node, OpDef definition, String place) {

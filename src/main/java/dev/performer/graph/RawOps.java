@@ -30,11 +30,6 @@ class RawOps {
     return isPresent(gradient) ? gradient : op("ZerosLike", like);
   }
 
-  /** Stands for the gradient of an input that has none; nothing depends on a resource's. */
-  Output<?> none(Output<?> input) {
-    return input.dataType() == DataType.DT_RESOURCE ? integer(0) : op("ZerosLike", input);
-  }
-
   Output<?> op(String type, Output<?>... inputs) {
     return builder(type, inputs).build().output(0);
   }

@@ -1,5 +1,6 @@
 package dev.performer.graph;
 
+import java.util.Arrays;
 import java.util.List;
 import org.tensorflow.Output;
 import org.tensorflow.proto.DataType;
@@ -24,7 +25,7 @@ final class TensorListGradients {
       rest = of.op("TensorListResize", rest, of.op("TensorListLength", of.x));
     }
     Output<?> ofItem = elements(of, "TensorListGetItem", item, of.dy, of.y, of.op("Shape", item));
-    return List.of(rest, of.zeros(1), ofItem);
+    return Arrays.asList(rest, null, ofItem);
   }
 
   static List<Output<?>> pushBack(NodeGradient of) {

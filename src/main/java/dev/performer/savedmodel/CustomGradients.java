@@ -196,7 +196,7 @@ final class CustomGradients implements OwnGradients {
       for (int i = 0; i < node.numOutputs(); i++) {
         String result = i < results.size() ? results.get(i) : null;
         if (result == null) {
-          perInput.add(tf.zerosLike(node.output(i)).asOutput());
+          perInput.add(null);
         } else {
           build(TensorNames.node(result), tf, tensors);
           perInput.add(tensors.get(result));

@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
 import dev.performer.graph.ControlFlowGradients;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
@@ -26,6 +27,7 @@ import java.util.function.Predicate;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
+import org.tensorflow.Tensor;
 import org.tensorflow.proto.GraphDef;
 
 /**
@@ -142,6 +144,13 @@ public final class ImportedModel implements AutoCloseable {
 
   public Output<?> output(String signature, String name) {
     return graph.outputOrThrow(flat.resolve(imported(signature).output(name).tensor()));
+  }
+
+  /**
+   * An array as an input takes it; the caller closes it. @throws PerformerException if it cannot
+   */
+  public static Tensor tensor(TensorSpec input, NpyArray array) {
+    return ArrayConversion.toTensor(input, array);
   }
 
   public List<Variable> variables() {

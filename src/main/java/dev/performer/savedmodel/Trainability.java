@@ -6,6 +6,7 @@ import dev.performer.Excerpt;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.GradientRewrites;
 import dev.performer.graph.GraphIndex;
+import dev.performer.graph.LossGradients;
 import dev.performer.graph.OpDefinitions;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;
@@ -37,17 +38,6 @@ public record Trainability(
     List<Variable> blocked,
     List<Variable> unused) {
   static final Trainability NONE = new Trainability(List.of(), List.of(), List.of(), List.of());
-
-  /** Ops whose gradient is "none" on purpose, from TensorFlow's C++ registry. */
-  private static final Set<String> STOPS =
-      Set.of(
-          """
-          ApproximateEqual BroadcastGradientArgs ConcatOffset Const Equal Floor Greater GreaterEqual
-          InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr NonMaxSuppression
-          NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NotEqual
-          OneHot Rank Shape ShapeN Size StopGradient ZerosLike
-          """
-              .split("\\s+"));
 
   /**
    * An op that stops training, its name in the flat graph, the function of the SavedModel it comes
@@ -109,7 +99,7 @@ public record Trainability(
       Map<String, List<DataType>> outputTypes) {
 
     boolean isEnd(NodeDef node) {
-      return handles.contains(node.getName()) || STOPS.contains(node.getOp());
+      return handles.contains(node.getName()) || LossGradients.stops(node.getOp());
     }
 
     /** The inputs that get a gradient: the moving statistics of a batch normalization do not. */
@@ -134,12 +124,7 @@ public record Trainability(
       List<DataType> types =
           outputTypes.computeIfAbsent(node.getName(), name -> OpDefinitions.outputTypes(node));
       int output = TensorNames.index(reference);
-      return output >= types.size()
-          || switch (types.get(output)) {
-            case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16, DT_COMPLEX64, DT_COMPLEX128 -> true;
-            case DT_RESOURCE, DT_VARIANT, DT_FLOAT_REF, DT_DOUBLE_REF -> true;
-            default -> false;
-          };
+      return output >= types.size() || isDifferentiable(types.get(output));
     }
 
     Set<String> leadingTo(Set<String> ends, Set<String> seen) {

@@ -55,6 +55,7 @@ public record TrainerStep(
           model.loss(),
           options.accumulate() == 1 ? null : guesses,
           model.variables(),
+          options.groups(),
           model.averages().orElse(null),
           options.optimizer(),
           options.clipNorm());
