@@ -7,6 +7,7 @@ import static dev.performer.graph.GraphProtos.type;
 import static dev.performer.graph.LossGradients.isDifferentiable;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -89,6 +90,8 @@ public final class GradientRewrites {
       case "FusedBatchNorm", "FusedBatchNormV2" -> fusedBatchNorm(node);
       case "Conv2D", "DepthwiseConv2dNative" -> convolution(node);
       case "Cast" -> cast(node);
+      case "SoftmaxCrossEntropyWithLogits" -> crossEntropy(node);
+      case "QuantizeAndDequantizeV4" -> quantization(node);
       case "IdentityN" -> identity(node);
       case "While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase" ->
           controlFlow(node);
@@ -166,9 +169,15 @@ public final class GradientRewrites {
     add(same.addAllInput(GraphIndex.controlInputs(original)), reshape);
   }
 
-  /** The gradient of a negative axis fails when it runs. */
+  /** The gradients of a negative axis and of negative batch dimensions fail when they run. */
   private void gather(NodeDef original) {
     NodeDef.Builder gather = original.toBuilder();
+    long batch = original.getAttrOrDefault("batch_dims", integer(0)).getI();
+    NodeDef indices = index.find(original.getInput(1)).orElse(original);
+    if (batch < 0 && indices.getOp().equals("Const")) {
+      var shape = indices.getAttrOrThrow("value").getTensor().getTensorShape();
+      gather.putAttr("batch_dims", integer((int) batch + shape.getDimCount()));
+    }
     String axis = original.getInput(2);
     if (index.integer(axis).filter(known -> known >= 0).isEmpty()) {
       String in = scope(original);
@@ -269,16 +278,66 @@ public final class GradientRewrites {
       rewritten.addNode(original);
       return;
     }
+    replace(original, 1, (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
+  }
+
+  /** The gradient is made for float32 only. */
+  private void crossEntropy(NodeDef original) {
+    if (original.getAttrOrThrow("T").getType() == DataType.DT_FLOAT) {
+      rewritten.addNode(original);
+    } else {
+      replace(original, 2, (tf, node, dy) -> ofCrossEntropy(new RawOps(tf), node, dy.get(0)));
+    }
+  }
+
+  /** The gradient is built from the wrong inputs. */
+  private void quantization(NodeDef original) {
+    AttrValue axis = original.getAttrOrDefault("axis", integer(-1));
+    replace(
+        original,
+        1,
+        (tf, node, dy) -> {
+          RawOps ops = new RawOps(tf);
+          var builder = ops.builder("QuantizeAndDequantizeV4Grad", dy.get(0), node.input(1));
+          builder.addInput(node.input(2)).addInput(node.input(3)).setAttr("axis", axis);
+          var found = builder.build();
+          return Arrays.asList(null, found.output(0), found.output(1), found.output(2));
+        });
+  }
+
+  /**
+   * An {@code IdentityN} over a node's outputs, past which no gradient goes, and its inputs, all of
+   * one type: its gradient is that of the node.
+   */
+  private void replace(NodeDef original, int outputs, RawCustomGradient own) {
     String in = scope(original);
     AttrValue t = original.getAttrOrThrow("T");
-    List<String> inputs = original.getInputList().subList(0, 2);
+    List<String> inputs = GraphIndex.dataInputs(original);
     rewritten.addNode(original.toBuilder().setName(in + "forward"));
-    add(node(in + "output", "StopGradient", in + "forward"), Map.of("T", t));
-    var three = GraphProtos.types(Collections.nCopies(3, t.getType()));
-    var own = node(original.getName(), "IdentityN", in + "output").addAllInput(inputs);
-    add(own, Map.of("T", three));
-    ownGradients.put(
-        original.getName(), (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
+    NodeDef.Builder node = node(original.getName(), "IdentityN");
+    for (int i = 0; i < outputs; i++) {
+      String output = in + "output" + i;
+      add(node(output, "StopGradient", TensorNames.of(in + "forward", i)), Map.of("T", t));
+      node.addInput(output);
+    }
+    var types = Collections.nCopies(outputs + inputs.size(), t.getType());
+    add(node.addAllInput(inputs), Map.of("T", GraphProtos.types(types)));
+    ownGradients.put(original.getName(), own);
+  }
+
+  /** Of an {@code IdentityN} over the op's loss and loss by logits, logits and labels. */
+  private static List<Operand<?>> ofCrossEntropy(RawOps ops, GraphOperation node, Output<?> dy) {
+    Output<?> byLogits = node.input(1);
+    Output<?> logits = node.input(2);
+    Output<?> labels = node.input(3);
+    Output<?> perExample = ops.column(dy);
+    Output<?> ofLogits = ops.mul(perExample, byLogits);
+    Output<?> ofLabels = ops.op("Neg", ops.mul(perExample, ops.op("LogSoftmax", logits)));
+    return Arrays.asList(
+        null,
+        null,
+        ops.unbroadcast(ofLogits, logits, byLogits),
+        ops.unbroadcast(ofLabels, labels, byLogits));
   }
 
   /** Of an {@code IdentityN} over the convolution's output, input and filter. */
@@ -296,8 +355,8 @@ public final class GradientRewrites {
     Output<?> x = node.input(1);
     Output<?> filter = node.input(2);
     // The other two outputs of the IdentityN have no consumers.
-    return List.of(
-        dy,
+    return Arrays.asList(
+        null,
         ops.op(type + "BackpropInput", same, ops.op("Shape", x), filter, dy),
         ops.op(type + "BackpropFilter", same, x, ops.op("Shape", filter), dy));
   }

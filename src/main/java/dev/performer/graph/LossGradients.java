@@ -16,7 +16,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
@@ -71,44 +70,17 @@ public final class LossGradients {
               .split("\\s+"));
 
   static {
-    first(of -> of.dy, "EnsureShape", "PreventGradient", "CheckNumericsV2");
-    first(of -> of.dy, "PlaceholderWithDefault", "Snapshot");
-    first(of -> of.op("ReluGrad", of.dy, of.y), "ReluGrad");
-    first(of -> of.mul(of.dy, of.op("Polygamma", of.op("OnesLike", of.x), of.x)), "Digamma");
-    first(NodeGradient::erfc, "Erfc");
-    first(NodeGradient::cumprod, "Cumprod");
-    first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
-    first(NodeGradient::euclideanNorm, "EuclideanNorm");
-    first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
-    first(NodeGradient::topK, "TopKV2");
-    first(NodeGradient::resourceGather, "ResourceGather");
-    first(
-        of -> of.op("ScatterNd", of.y, of.dy, of.cast(of.op("VariableShape", of.x), of.y)),
-        "ResourceGatherNd");
-    all(of -> Arrays.asList(of.dy, null, of.op("GatherNd", of.dy, of.y)), "TensorScatterAdd");
-    all(NodeGradient::tensorScatterUpdate, "TensorScatterUpdate");
-    all(NodeGradient::matrixDiag, "MatrixDiagV2", "MatrixDiagV3");
-    all(NodeGradient::matrixDiagPart, "MatrixDiagPartV2", "MatrixDiagPartV3");
-    all(of -> of.slopes(of.op("Xlogy", of.notZero(), of.y), of.op("Xdivy", of.x, of.y)), "Xlogy");
-    all(NodeGradient::xlog1py, "Xlog1py");
-    all(NodeGradient::xdivy, "Xdivy");
-    // 0 where y is 0, whatever x is.
-    all(of -> of.both(of.op("MulNoNan", of.dy, of.y), of.op("MulNoNan", of.x, of.dy)), "MulNoNan");
-    all(of -> of.remainder(of.op("FloorDiv", of.x, of.y)), "FloorMod");
-    all(NodeGradient::truncatedMod, "TruncateMod", "Mod");
-    all(TensorListGradients::getItem, "TensorListGetItem");
-    all(TensorListGradients::setItem, "TensorListSetItem");
-    all(TensorListGradients::pushBack, "TensorListPushBack");
-    all(TensorListGradients::popBack, "TensorListPopBack");
-    all(TensorListGradients::stack, "TensorListStack");
-    all(TensorListGradients::fromTensor, "TensorListFromTensor");
-    all(TensorListGradients::resize, "TensorListResize");
-    all(TensorListGradients::gather, "TensorListGather");
-    all(TensorListGradients::scatter, "TensorListScatter", "TensorListScatterV2");
-    all(TensorListGradients::scatterIntoExisting, "TensorListScatterIntoExistingList");
-    all(TensorListGradients::concat, "TensorListConcat", "TensorListConcatV2");
-    all(TensorListGradients::split, "TensorListSplit");
-    all(TensorListGradients::concatLists, "TensorListConcatLists");
+    GradientRules rules = new GradientRules(MISSING);
+    MathGradients.register(rules);
+    MatrixGradients.register(rules);
+    ScatterGradients.register(rules);
+    ImageGradients.register(rules);
+    rules.first(NodeGradient::cumprod, "Cumprod");
+    rules.first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
+    rules.first(NodeGradient::euclideanNorm, "EuclideanNorm");
+    rules.first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
+    rules.first(NodeGradient::connectionist, "CTCLoss", "CTCLossV2");
+    TensorListGradients.register(rules);
     MISSING.put("IdentityN", LossGradients::ofIdentity);
     for (String op : ControlFlowGradients.OPS) {
       MISSING.put(op, LossGradients::ofControlFlow);
@@ -183,16 +155,6 @@ public final class LossGradients {
         .filter(i -> !isDifferentiable(node.input(i).dataType()))
         .forEach(i -> gradients.set(i, null));
     return gradients;
-  }
-
-  private static void first(Function<NodeGradient, Output<?>> rule, String... ops) {
-    all(of -> List.of(rule.apply(of)), ops);
-  }
-
-  private static void all(Function<NodeGradient, List<Output<?>>> rule, String... ops) {
-    for (String op : ops) {
-      MISSING.put(op, (tf, node, dy) -> new NodeGradient(tf, node, dy).by(rule));
-    }
   }
 
   /**

@@ -12,6 +12,22 @@ import org.tensorflow.proto.DataType;
 final class TensorListGradients {
   private TensorListGradients() {}
 
+  static void register(GradientRules rules) {
+    rules.all(TensorListGradients::getItem, "TensorListGetItem");
+    rules.all(TensorListGradients::setItem, "TensorListSetItem");
+    rules.all(TensorListGradients::pushBack, "TensorListPushBack");
+    rules.all(TensorListGradients::popBack, "TensorListPopBack");
+    rules.all(TensorListGradients::stack, "TensorListStack");
+    rules.all(TensorListGradients::fromTensor, "TensorListFromTensor");
+    rules.all(TensorListGradients::resize, "TensorListResize");
+    rules.all(TensorListGradients::gather, "TensorListGather");
+    rules.all(TensorListGradients::scatter, "TensorListScatter", "TensorListScatterV2");
+    rules.all(TensorListGradients::scatterIntoExisting, "TensorListScatterIntoExistingList");
+    rules.all(TensorListGradients::concat, "TensorListConcat", "TensorListConcatV2");
+    rules.all(TensorListGradients::split, "TensorListSplit");
+    rules.all(TensorListGradients::concatLists, "TensorListConcatLists");
+  }
+
   /** A list of one gradient at the index that was read. */
   static List<Output<?>> getItem(NodeGradient of) {
     Output<?> none = like(of, of.x);
@@ -21,7 +37,7 @@ final class TensorListGradients {
   static List<Output<?>> setItem(NodeGradient of) {
     Output<?> item = of.input(2);
     Output<?> rest = of.op("TensorListSetItem", of.dy, of.y, of.zeros(2));
-    if (of.isSet("resize_if_index_out_of_bounds")) {
+    if (of.flag("resize_if_index_out_of_bounds")) {
       rest = of.op("TensorListResize", rest, of.op("TensorListLength", of.x));
     }
     Output<?> ofItem = elements(of, "TensorListGetItem", item, of.dy, of.y, of.op("Shape", item));
@@ -35,8 +51,8 @@ final class TensorListGradients {
   }
 
   static List<Output<?>> popBack(NodeGradient of) {
-    Output<?> list = of.orZeros(of.dy, of.output(0));
-    return List.of(of.op("TensorListPushBack", list, of.gradient(1)));
+    Output<?> list = of.gradientOrZeros(0);
+    return List.of(of.op("TensorListPushBack", list, of.gradientOrZeros(1)));
   }
 
   static List<Output<?>> stack(NodeGradient of) {

@@ -145,10 +145,6 @@ public record Trainability(
     if (op.equals("GatherV2") && node.getAttrOrDefault("batch_dims", none).getI() < 0) {
       return "a gather with negative batch_dims has no gradient here";
     }
-    boolean isFloat = node.getAttrOrDefault("T", none).getType() == DataType.DT_FLOAT;
-    if (op.equals("SoftmaxCrossEntropyWithLogits") && !isFloat) {
-      return "its gradient exists in float32 only";
-    }
     return switch (op) {
       case "Enter", "Exit", "NextIteration", "LoopCond", "Switch", "Merge" ->
           "loops and branches of TensorFlow 1 have no gradient here";
