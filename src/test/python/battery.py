@@ -387,6 +387,14 @@ def sparse_values_matmul(x, w, v):
     return tf.sparse.sparse_dense_matmul(s, w * x, adjoint_a=True)
 
 
+@case(IDS, w=normal(10, 4))
+def sparse_reordered(tokens, w):
+    e = tf.gather(w, tokens)[..., 0]
+    s = tf.sparse.reorder(tf.SparseTensor([[1, 0], [0, 2], [0, 1]], e[0, :3], [3, 3]))
+    filled, empty = tf.sparse.fill_empty_rows(s, 0.25)
+    return filled.values * tf.range(1.0, 5.0)
+
+
 @case(X, v=normal(3))
 def sparse_to_dense(x, v):
     s = tf.SparseTensor([[0, 1], [1, 4], [2, 0]], v, [3, 6])
@@ -418,11 +426,6 @@ def embedding_weighted_sparse(tokens, w, s):
     return tf.nn.embedding_lookup_sparse(w, ids, weights, combiner="sqrtn")
 
 
-@case(IDS, w=normal(10))
-def bincount_weights(tokens, w):
-    return tf.math.bincount(tokens, weights=tf.gather(w, tokens), minlength=10, axis=-1)
-
-
 @case(IDS, w=normal(5, 4))
 def string_lookup(tokens, w):
     words = tf.strings.substr(tf.fill(tf.shape(tokens), "abczzzzzzz"), tf.minimum(tokens, 7), tf.ones_like(tokens))
@@ -449,7 +452,7 @@ def resize(method, antialias=False, size=(5, 11)):
     return f
 
 
-for method, antialias in (("bilinear", False), ("nearest", False), ("bicubic", False), ("area", False), ("bilinear", True),
+for method, antialias in (("bilinear", False), ("nearest", False), ("bicubic", False), ("bilinear", True),
                           ("lanczos3", False), ("gaussian", True), ("mitchellcubic", False)):
     resized = resize(method, antialias)
     resized.__name__ = f"resize_{method}{'_antialias' if antialias else ''}"
@@ -511,6 +514,19 @@ def conv2d_transpose(x, k):
 def conv1d_transpose(x, k):
     s = tf.shape(x)
     return tf.nn.conv1d_transpose(x, k, tf.stack([s[0], s[1] * 2, 5]), 2, "SAME")
+
+
+@case(IMAGE, k=normal(3, 3, 3, 2))
+def conv2d_transpose_dilated(x, k):
+    s = tf.shape(x)
+    return tf.nn.conv2d_transpose(x, k, tf.stack([s[0], s[1], s[2], 3]), 1, "SAME", dilations=2)
+
+
+@case(IMAGE, k=normal(3, 3, 3, 2), w=normal(1, 1, 2, 2))
+def conv2d_transpose_valid(x, k, w):
+    h = tf.nn.conv2d(x, w, 1, "SAME")
+    s = tf.shape(h)
+    return tf.nn.conv2d_transpose(h, k, tf.stack([s[0], s[1] + 2, s[2] + 2, 3]), 1, "VALID")
 
 
 @case(IMAGE, k=normal(3, 3, 2, 2), p=normal(1, 1, 4, 3))
@@ -581,7 +597,7 @@ def space_depth(x, w):
 @case(IMAGE, w=normal(2, 3))
 def colors(x, w):
     h = tf.sigmoid(x @ w)
-    return tf.image.adjust_contrast(tf.image.flip_left_right(h), 2.0) + tf.image.rgb_to_grayscale(h)
+    return tf.image.adjust_brightness(tf.image.flip_left_right(h), 0.2) + tf.image.rgb_to_grayscale(h)
 
 
 @case(IMAGE, w=normal(2, 3))
@@ -626,6 +642,18 @@ def determinants(x, w):
 def qr(x, w):
     q, r = tf.linalg.qr(x @ w)
     return tf.concat([q, r], -2)
+
+
+@case((F, [None, 3, 5], normal(2, 3, 5)), w=normal(3, 3))
+def qr_wide(x, w):
+    q, r = tf.linalg.qr(tf.linalg.matmul(w, x))
+    return tf.concat([q, r], -1)
+
+
+@case((F, [None, 3, 5], normal(2, 3, 5)), w=normal(3, 3))
+def svd_wide(x, w):
+    s, u, v = tf.linalg.svd(tf.linalg.matmul(w, x))
+    return s + tf.reduce_sum(u ** 2, -2) + tf.reduce_sum(v ** 4, -2)
 
 
 @case((F, [None, 3, 3], spd(3)), w=normal(3, 3, scale=0.3))
@@ -710,7 +738,7 @@ def integrals(x, w):
 def arithmetic(x, w, v):
     return (tf.math.xlogy(x, v) + tf.math.xdivy(w, v) + tf.math.xlog1py(w, v) + tf.math.divide_no_nan(w, v) + tf.math.multiply_no_nan(w, v)
             + tf.pow(v, w) + tf.math.floormod(w, v) + w // v + tf.math.squared_difference(w, v) + tf.math.atan2(w, v)
-            + tf.math.reciprocal_no_nan(v) + raw.TruncateMod(x=w, y=tf.broadcast_to(v, tf.shape(w))) + tf.maximum(w, v) + tf.minimum(w, x) + tf.math.sign(w))
+            + tf.math.reciprocal_no_nan(v) + tf.maximum(w, v) + tf.minimum(w, x) + tf.math.sign(w))
 
 
 @case(X, w=uniform(3, 6, low=0.1, high=0.9))
@@ -736,29 +764,23 @@ def reductions(x, w):
 @case(X, w=normal(3, 6))
 def shapes(x, w):
     h = w * x
-    r = tf.repeat(h, [1, 0, 2], axis=0)
-    t = tf.tile(h, [1, tf.shape(x)[0]])[:, :6]
-    return (r + tf.roll(t, 2, 1) + tf.reverse_sequence(h, [2, 6, 3], 1) + tf.reverse(h, [0, 1]) + tf.transpose(tf.reshape(h, [6, 3]))
-            + tf.pad(h[:, 1:-1], [[0, 0], [1, 1]], "REFLECT") + tf.pad(h[:, 1:-1], [[0, 0], [1, 1]], "SYMMETRIC")
-            + tf.broadcast_to(h[:, :1], tf.shape(h)) + tf.squeeze(tf.expand_dims(h, 1), 1) + tf.stack(tf.unstack(h, axis=1, num=6), 1)
-            if x.shape[1] else r)
+    return (tf.pad(h[:, 1:-1], [[0, 0], [1, 1]], "REFLECT") + tf.pad(h[:, 1:-1], [[0, 0], [1, 1]], "SYMMETRIC")
+            + tf.broadcast_to(h[:, :1], tf.shape(h)) + tf.squeeze(tf.expand_dims(h, 1), 1)
+            + tf.transpose(tf.reshape(h, [6, 3])) + tf.tile(h[:, :1], [1, tf.shape(h)[1]]))
 
 
 @case((F, [None, 6], normal(3, 6)), w=normal(3, 6))
 def static_shapes(x, w):
     h = w * x
     return (tf.repeat(h, [1, 0, 2], axis=0) + tf.roll(tf.tile(h, [1, tf.shape(x)[0]])[:, :6], 2, 1)
-            + tf.reverse_sequence(h, [2, 6, 3], 1) + tf.reverse(h, [0, 1]) + tf.transpose(tf.reshape(h, [6, 3]))
-            + tf.pad(h[:, 1:-1], [[0, 0], [1, 1]], "REFLECT") + tf.pad(h[:, 1:-1], [[0, 0], [1, 1]], "SYMMETRIC")
-            + tf.broadcast_to(h[:, :1], tf.shape(h)) + tf.stack(tf.unstack(h, axis=1), 1) + tf.strings.length("abc") * 0.0
-            if False else tf.repeat(h, [1, 0, 2], axis=0) + tf.stack(tf.unstack(h, axis=1), 1) + tf.reverse_sequence(h, [2, 6, 3], 1))
+            + tf.reverse_sequence(h, [2, 6, 3], 1) + tf.reverse(h, [0, 1]) + tf.stack(tf.unstack(h, axis=1), 1))
 
 
 @case(X, w=normal(3, 6))
 def slices(x, w):
     h = w * x
-    return tf.concat([h[:, ::-2], h[..., 1:3], h[tf.newaxis, 0], tf.slice(h, [0, 1], [-1, 2])[:, 1:]], 1) if False else (
-        h[:, ::-2] + tf.slice(h, [0, 1], [-1, 3]) + h[..., -3:])
+    updated = raw.TensorStridedSliceUpdate(input=h, begin=[0, 1], end=[2, 5], strides=[1, 2], value=w[:2, :2])
+    return h[:, ::-2] + tf.slice(h, [0, 1], [-1, 3]) + h[..., -3:] + h[tf.newaxis, 0, :3] + updated[:, 2:5]
 
 
 @case(X, w=normal(3, 6))
@@ -804,14 +826,6 @@ def gradient_reversal(x, w):
     return reverse(tf.sin(w)) * x
 
 
-@case(X, w=normal(3, 6), v=normal(6, 6))
-def recompute(x, w, v):
-    @tf.recompute_grad
-    def block(a):
-        return tf.tanh(a @ v)
-    return block(w * x)
-
-
 @case(X, w=normal(3, 6))
 def straight_through(x, w):
     h = w * x
@@ -821,6 +835,37 @@ def straight_through(x, w):
 @case(X, w=normal(3, 6))
 def fake_quantization(x, w):
     return tf.quantization.fake_quant_with_min_max_args(w * x, -1.5, 1.5, 8) + tf.quantization.fake_quant_with_min_max_vars(w, -1.0, 1.0)
+
+
+@case(X, w=normal(3, 6))
+def nth_element(x, w):
+    return tf.raw_ops.NthElement(input=w * x, n=2)
+
+
+@case((F, [1, 4, 5, 4, 2], normal(1, 4, 5, 4, 2)), w=normal(2, 2))
+def volume_patches(x, w):
+    return tf.extract_volume_patches(x @ w, [1, 2, 2, 2, 1], [1, 1, 2, 1, 1], "VALID")
+
+
+@case(X, w=normal(3, 6))
+def masked_moments(x, w):
+    h = w * x
+    mean, variance = tf.nn.weighted_moments(h, [1], tf.cast(x > 0.0, F) + 0.1, keepdims=True)
+    return (h - mean) / tf.sqrt(variance + 1e-3)
+
+
+@case(X, w=normal(3, 6))
+def unstable_nan_mask(x, w):
+    h = tf.math.log(w * x)
+    return tf.where(tf.math.is_nan(h), tf.zeros_like(h), h) * 0.0 + tf.where(tf.math.is_finite(w), w, 0.0) * tf.cast(tf.size(x), F)
+
+
+@case(X, w=normal(3, 6))
+def random_crop_free_noise(x, w):
+    h = w * x
+    noise = tf.random.stateless_truncated_normal(tf.shape(h), [3, 4]) + tf.cast(tf.random.stateless_uniform(
+        tf.shape(h), [1, 1], 0, 3, tf.int32), F) + tf.random.stateless_gamma(tf.shape(h), [2, 2], alpha=2.0)
+    return h * noise
 
 
 @case(X, w=normal(3, 6))
@@ -872,11 +917,6 @@ def complex_matmul(x, w):
 # ---- losses -------------------------------------------------------------------------------------------------------------------
 @case((F, [None, None, 5], normal(2, 6, 5)), w=normal(5, 5))
 def ctc_loss(x, w):
-    return tf.nn.ctc_loss([[1, 2], [3, 3]], x @ w, [2, 1], [6, 5], logits_time_major=False, blank_index=-1)
-
-
-@case((F, [None, None, 5], normal(2, 6, 5)), w=normal(5, 5))
-def ctc_loss_v1(x, w):
     labels = tf.SparseTensor([[0, 0], [0, 1], [1, 0]], [1, 2, 3], [2, 2])
     return tf.compat.v1.nn.ctc_loss(labels, x @ w, [6, 5], time_major=False)
 
@@ -928,11 +968,6 @@ def float64_variables(x, w):
 @case(X, w=normal(3, 6), v=normal(3, 6))
 def cond(x, w, v):
     return tf.cond(tf.reduce_sum(x) > 0.0, lambda: w * x, lambda: tf.exp(v) * x)
-
-
-@case(X, w=normal(3, 6))
-def map_rows(x, w):
-    return tf.map_fn(lambda row: tf.cumsum(row * w[0]), x)
 
 
 @case(X, w=normal(3, 6))

@@ -16,7 +16,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
@@ -38,7 +37,7 @@ public final class LossGradients {
   private static final Map<String, RawCustomGradient> MISSING = new HashMap<>();
 
   // By graph, as long as it lives, and by node. Graph compares by identity.
-  private static final Map<Graph, Map<String, RawCustomGradient>> OF_IDENTITIES =
+  private static final Map<Graph, Map<String, RawCustomGradient>> ATTACHED =
       Collections.synchronizedMap(new WeakHashMap<>());
 
   // Native code keeps a bare pointer to this: it must never be collected.
@@ -65,38 +64,27 @@ public final class LossGradients {
           StatelessRandomBinomial StatelessRandomNormal StatelessRandomNormalV2
           StatelessRandomPoisson StatelessRandomUniform StatelessRandomUniformV2
           StatelessTruncatedNormal StatelessTruncatedNormalV2 StopGradient StringToNumber
-          TruncateDiv TruncatedNormal UpperBound VariableShape Where ZerosLike
+          EmptyTensorList TensorListElementShape TensorListLength TensorListReserve TruncateDiv TruncatedNormal UpperBound VariableShape Where ZerosLike
           """
               .strip()
               .split("\\s+"));
 
   static {
-    first(of -> of.dy, "EnsureShape", "PreventGradient", "CheckNumericsV2");
-    first(of -> of.dy, "PlaceholderWithDefault", "Snapshot");
-    first(of -> of.op("ReluGrad", of.dy, of.y), "ReluGrad");
-    first(of -> of.mul(of.dy, of.op("Polygamma", of.op("OnesLike", of.x), of.x)), "Digamma");
-    first(NodeGradient::erfc, "Erfc");
-    first(NodeGradient::cumprod, "Cumprod");
-    first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
-    first(NodeGradient::euclideanNorm, "EuclideanNorm");
-    first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
-    first(NodeGradient::topK, "TopKV2");
-    first(NodeGradient::resourceGather, "ResourceGather");
-    first(
-        of -> of.op("ScatterNd", of.y, of.dy, of.cast(of.op("VariableShape", of.x), of.y)),
-        "ResourceGatherNd");
-    all(of -> Arrays.asList(of.dy, null, of.op("GatherNd", of.dy, of.y)), "TensorScatterAdd");
-    all(NodeGradient::tensorScatterUpdate, "TensorScatterUpdate");
-    all(NodeGradient::matrixDiag, "MatrixDiagV2", "MatrixDiagV3");
-    all(NodeGradient::matrixDiagPart, "MatrixDiagPartV2", "MatrixDiagPartV3");
-    all(of -> of.slopes(of.op("Xlogy", of.notZero(), of.y), of.op("Xdivy", of.x, of.y)), "Xlogy");
-    all(NodeGradient::xlog1py, "Xlog1py");
-    all(NodeGradient::xdivy, "Xdivy");
-    // 0 where y is 0, whatever x is.
-    all(of -> of.both(of.op("MulNoNan", of.dy, of.y), of.op("MulNoNan", of.x, of.dy)), "MulNoNan");
-    all(of -> of.remainder(of.op("FloorDiv", of.x, of.y)), "FloorMod");
-    all(NodeGradient::truncatedMod, "TruncateMod", "Mod");
+    GradientRules rules = new GradientRules(MISSING);
+    MathGradients.register(rules);
+    MatrixGradients.register(rules);
+    ScatterGradients.register(rules);
+    ImageGradients.register(rules);
+    rules.first(NodeGradient::cumprod, "Cumprod");
+    rules.first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
+    rules.first(NodeGradient::euclideanNorm, "EuclideanNorm");
+    rules.first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
+    rules.first(NodeGradient::connectionist, "CTCLoss", "CTCLossV2");
+    TensorListGradients.register(rules);
     MISSING.put("IdentityN", LossGradients::ofIdentity);
+    for (String op : ControlFlowGradients.OPS) {
+      MISSING.put(op, LossGradients::ofControlFlow);
+    }
     TensorFlow.version(); // loads the native library
     Map<Boolean, Set<String>> isNative =
         OpDefinitions.withInputs().collect(partitioningBy(op -> TFJ_HasGradient(op), toSet()));
@@ -158,7 +146,9 @@ public final class LossGradients {
       return Collections.nCopies(node.numInputs(), null);
     }
     RawCustomGradient rule = MISSING.get(op);
-    require(rule != null, "the op %s (node %s) has no gradient here", op, node.name());
+    if (rule == null) {
+      throw new Refusal(new GradientObstacle(op, node.name(), "", "the op has no gradient here"));
+    }
     List<Operand<?>> gradients = new ArrayList<>(rule.call(tf, node, dy));
     inputs = IntStream.range(0, node.numInputs());
     inputs
@@ -167,31 +157,30 @@ public final class LossGradients {
     return gradients;
   }
 
-  private static void first(Function<NodeGradient, Output<?>> rule, String... ops) {
-    all(of -> List.of(rule.apply(of)), ops);
-  }
-
-  private static void all(Function<NodeGradient, List<Output<?>>> rule, String... ops) {
-    for (String op : ops) {
-      MISSING.put(op, (tf, node, dy) -> new NodeGradient(tf, node, dy).by(rule));
-    }
-  }
-
   /**
-   * Gives one {@code IdentityN} a gradient, before any gradient is added: TensorFlow's way to give
-   * a piece of a graph a gradient of its own. An {@code IdentityN} without one passes gradients on.
+   * Gives one node a gradient, before any gradient is added: a loop, a branch, or an {@code
+   * IdentityN}, TensorFlow's way to give a piece of a graph a gradient of its own. An {@code
+   * IdentityN} without one passes gradients on.
    */
   public static void attach(Graph graph, String node, RawCustomGradient gradient) {
-    OF_IDENTITIES.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
+    ATTACHED.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
   }
 
   public static void detach(Graph graph) {
-    OF_IDENTITIES.remove(graph);
+    ATTACHED.remove(graph);
+  }
+
+  private static List<Operand<?>> ofControlFlow(
+      Ops tf, GraphOperation node, List<Output<?>> gradients) {
+    RawCustomGradient own = ATTACHED.getOrDefault(node.env(), Map.of()).get(node.name());
+    String message = "%s (node %s) was not prepared for gradients; import the graph that holds it";
+    require(own != null, message, node.type(), node.name());
+    return own.call(tf, node, gradients);
   }
 
   private static List<Operand<?>> ofIdentity(
       Ops tf, GraphOperation node, List<Output<?>> gradients) {
-    RawCustomGradient own = OF_IDENTITIES.getOrDefault(node.env(), Map.of()).get(node.name());
+    RawCustomGradient own = ATTACHED.getOrDefault(node.env(), Map.of()).get(node.name());
     List<Output<?>> known = new ArrayList<>();
     for (int i = 0; i < node.numOutputs(); i++) {
       Output<?> dy = gradients.get(i);

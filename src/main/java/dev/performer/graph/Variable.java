@@ -40,6 +40,10 @@ public record Variable(
     return new Variable(name, handle, type, shape, false, checkpointKey);
   }
 
+  public Variable withType(Class<? extends TType> other) {
+    return new Variable(name, handle, other, shape, trainable, checkpointKey);
+  }
+
   Variable withHandle(Output<?> other) {
     return new Variable(name, other, type, shape, trainable, checkpointKey);
   }

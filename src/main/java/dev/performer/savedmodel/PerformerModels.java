@@ -110,7 +110,8 @@ public final class PerformerModels {
             Shape shape = Shape.of(value.shape());
             tensors.put(key, Tensors.ofBytes(type, shape, value.buffer()));
           });
-      SaveRestore.write(model.resolve(OPTIMIZER).resolve("variables"), tensors, tf -> Map.of());
+      SaveRestore.write(
+          model.resolve(OPTIMIZER).resolve("variables"), tensors, Map.of(), tf -> Map.of());
     } finally {
       tensors.values().forEach(Tensor::close);
     }
