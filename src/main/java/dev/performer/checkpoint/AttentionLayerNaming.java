@@ -12,8 +12,10 @@ final class AttentionLayerNaming implements NamingScheme {
   @Override
   public boolean recognizes(WeightFile file) {
     Predicate<String> known = LAYER.asMatchPredicate();
-    return file.tensors().keySet().stream()
-        .anyMatch(tensor -> known.test(tensor) || known.test(file.variable(tensor)));
+    boolean isOther = NamingScheme.unread(file).isPresent();
+    return !isOther
+        && file.tensors().keySet().stream()
+            .anyMatch(tensor -> known.test(tensor) || known.test(file.variable(tensor)));
   }
 
   @Override

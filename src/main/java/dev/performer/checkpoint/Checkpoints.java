@@ -3,7 +3,6 @@ package dev.performer.checkpoint;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.StrictJson;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -12,7 +11,11 @@ import java.util.Map;
 /** Opens checkpoints of any format. */
 public final class Checkpoints {
   private static final List<String> HUGGING_FACE =
-      List.of("model.safetensors", "model" + SafetensorsFile.INDEX_SUFFIX, "pytorch_model.bin");
+      List.of(
+          "model.safetensors",
+          "model" + SafetensorsFile.INDEX_SUFFIX,
+          "tf_model.h5",
+          "pytorch_model.bin");
 
   private Checkpoints() {}
 
@@ -27,6 +30,9 @@ public final class Checkpoints {
       if (Files.isRegularFile(file) && (!name.endsWith(".bin") || isPickle(file))) {
         return open(file);
       }
+    }
+    if (isDirectory && KerasHubPreset.recognizes(path)) {
+      return KerasHubPreset.open(path);
     }
     String name = Files.isRegularFile(path) ? path.getFileName().toString() : "";
     if (name.endsWith(SafetensorsFile.INDEX_SUFFIX)) {
@@ -58,15 +64,7 @@ public final class Checkpoints {
   public static ModelWeights load(Path path, ImportOptions options) {
     try (WeightFile file = open(path)) {
       ModelWeights weights = NamingScheme.map(file, options);
-      // A task that has other weights than those that are there would be another model.
-      String task = StrictJson.tree(weights.config().task()).asText();
-      if (options.task() != null && !options.task().equals(task)) {
-        throw new PerformerException(
-                "%s: its weights are those of the task %s, not of %s; import it as what it is"
-                    .formatted(path, task, options.task()))
-            .settledBy("task");
-      }
-      return weights;
+      return new TaskChange(path, options).of(weights);
     }
   }
 

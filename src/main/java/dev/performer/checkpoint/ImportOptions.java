@@ -20,6 +20,7 @@ import java.nio.file.Path;
  * @param heads number of attention heads, where shapes do not tell
  * @param window of Model Garden's causal attention, in chunks
  * @param normFirst whether norms stand before each part, as Model Garden's norm_first has it
+ * @param classes of a classifier that the checkpoint lacks
  * @param pooling of a classifier: cls, mean, max, sum or flatten
  * @param maxLength longest sequence, where no table of positions tells
  * @param mapping a file from foreign names to ours
@@ -35,6 +36,7 @@ public record ImportOptions(
     Integer heads,
     Integer window,
     Boolean normFirst,
+    Integer classes,
     String pooling,
     Integer maxLength,
     Path mapping,
@@ -58,6 +60,7 @@ public record ImportOptions(
     atLeast(0, favor.features(), "features cannot be negative: %s");
     atLeast(1, heads, "heads must be at least 1: %s");
     atLeast(1, window, "a window holds at least 1 chunk: %s");
+    atLeast(1, classes, "a classifier has at least 1 class: %s");
     atLeast(1, maxLength, "the longest sequence needs a token: %s");
     boolean isCausal = window == null || !Boolean.FALSE.equals(favor.causal());
     require(isCausal, "a window is of causal attention; so causal cannot be false");
@@ -89,6 +92,7 @@ public record ImportOptions(
         .heads(heads)
         .window(window)
         .normFirst(normFirst)
+        .classes(classes)
         .pooling(pooling)
         .maxLength(maxLength)
         .mapping(mapping)
@@ -111,6 +115,7 @@ public record ImportOptions(
     private Integer heads;
     private Integer window;
     private Boolean normFirst;
+    private Integer classes;
     private String pooling;
     private Integer maxLength;
     private Path mapping;
@@ -163,6 +168,11 @@ public record ImportOptions(
       return this;
     }
 
+    public Builder classes(Integer value) {
+      classes = value;
+      return this;
+    }
+
     public Builder pooling(String value) {
       pooling = value;
       return this;
@@ -194,6 +204,7 @@ public record ImportOptions(
           heads,
           window,
           normFirst,
+          classes,
           pooling,
           maxLength,
           mapping,

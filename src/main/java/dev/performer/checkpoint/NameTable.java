@@ -34,6 +34,11 @@ final class NameTable {
     }
   }
 
+  /** How kernels lie. */
+  Layout dense() {
+    return dense;
+  }
+
   /** Our name of a foreign variable; null if no rule knows it. */
   String variable(String name) {
     Matcher weight = WEIGHT.matcher(name);
@@ -71,9 +76,14 @@ final class NameTable {
 
   /** As above for a name that was looked up; @param prefix of the variable */
   void place(WeightMap map, String tensor, String variable, String prefix) {
+    place(map, tensor, variable, prefix, dense);
+  }
+
+  /** As above for a tensor of another layout. */
+  void place(WeightMap map, String tensor, String variable, String prefix, Layout layout) {
     if (variable != null) {
       boolean isTable = TABLE.matcher(variable).matches() || variable.endsWith("/projection");
-      map.put(prefix + variable, tensor, isTable ? Layout.SAME : dense);
+      map.put(prefix + variable, tensor, isTable ? Layout.SAME : layout);
     }
   }
 }

@@ -20,7 +20,11 @@ public interface NamingScheme {
     all.put("long-range-arena", new LraNaming());
     all.put("Model Garden encoder", new ModelGardenNaming());
     all.put("Keras layers", new KerasPerformerNaming());
+    all.put("KerasHub", new KerasHubNaming());
     all.put("Hugging Face BERT", new HuggingFaceBertNaming());
+    all.put("Hugging Face RoBERTa", new HuggingFaceRobertaNaming());
+    all.put("Hugging Face DistilBERT", new HuggingFaceDistilBertNaming());
+    all.put("Hugging Face GPT-2", new HuggingFaceGpt2Naming());
     all.put("performer-pytorch", new PerformerPytorchNaming());
     all.put("Google Research attention layer", new AttentionLayerNaming());
     return all;
@@ -55,7 +59,16 @@ public interface NamingScheme {
     return all().get(label).map(new WeightMap(file, label, options));
   }
 
+  /** Which model of a known library is not read, as its configuration names it; else empty. */
+  static Optional<String> unread(WeightFile file) {
+    return HuggingFace.unread(file).or(() -> KerasHubNaming.unread(file));
+  }
+
   private static PerformerException unknown(WeightFile file) {
+    Optional<String> unread = unread(file);
+    if (unread.isPresent()) {
+      return new PerformerException(file.path() + ": " + unread.get());
+    }
     List<String> first = file.tensors().keySet().stream().limit(3).map(Excerpt::of).toList();
     return new PerformerException(
             "%s: its names are of no model that is known here %s; they begin with %s; name every variable in a mapping file"

@@ -167,7 +167,7 @@ final class ProteinLmNaming implements NamingScheme {
     }
     Task task = label == null ? null : TASKS.get(label);
     String wrong = "task %s is none of protein_lm's; give causal-lm or masked-lm";
-    require(label == null || task != null, wrong, label);
+    require(gin.isPresent() || label == null || task != null, wrong, label);
     return task;
   }
 

@@ -182,7 +182,7 @@ public abstract class WeightFile implements AutoCloseable {
     return Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
   }
 
-  private static JsonNode configIn(Path folder) {
+  static JsonNode configIn(Path folder) {
     Path file = folder.resolve("config.json");
     JsonNode tree = Files.isRegularFile(file) ? StrictJson.readTree(file) : null;
     return tree != null && tree.isObject() ? tree : JsonNodeFactory.instance.objectNode();

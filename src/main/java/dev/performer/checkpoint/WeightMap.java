@@ -30,10 +30,14 @@ final class WeightMap {
     /** As ours, perhaps with dimensions of 1 in front. */
     SAME,
     /** PyTorch's: dense kernels {@code [out, in]}, and heads not split. */
-    LINEAR
+    LINEAR,
+    /** As {@link #LINEAR}, but kernels are {@code [in, out]}. */
+    JOINED
   }
 
-  private record Source(String tensor, WeightFile.Info info, Layout layout) {}
+  /** A tensor, or one of equal parts of it along its last axis; the info is then the part's. */
+  private record Source(
+      String tensor, WeightFile.Info info, Layout layout, int part, int parts, float factor) {}
 
   final WeightFile file;
   final ImportOptions options;
@@ -85,8 +89,29 @@ final class WeightMap {
 
   /** Notes that a tensor is a variable. */
   void put(String variable, String tensor, Layout layout) {
+    put(variable, new Source(tensor, file.tensors().get(tensor), layout, 0, 1, 1));
+  }
+
+  /** Makes equal parts along the last axis of what is a variable so far; the first has a factor. */
+  void split(String variable, double factor, String... parts) {
+    Source whole = sources.remove(variable);
+    long[] shape = whole.info().shape().clone();
+    int last = shape.length - 1;
+    boolean divides = last >= 0 && shape[last] % parts.length == 0;
+    String other = "%s is %s, expected %s equal parts along its last axis";
+    check(divides, other, whole.tensor(), whole.info(), parts.length);
+    shape[last] /= parts.length;
+    var info = new WeightFile.Info(whole.info().type(), shape, whole.info().bytes() / parts.length);
+    for (int i = 0; i < parts.length; i++) {
+      float own = i == 0 ? (float) factor : 1;
+      put(parts[i], new Source(whole.tensor(), info, whole.layout(), i, parts.length, own));
+    }
+  }
+
+  private void put(String variable, Source source) {
+    String tensor = source.tensor();
     left.remove(tensor);
-    Source old = sources.put(variable, new Source(tensor, file.tensors().get(tensor), layout));
+    Source old = sources.put(variable, source);
     if (old != null) {
       problems.add("both %s and %s are %s".formatted(old.tensor(), tensor, variable));
     }
@@ -118,10 +143,16 @@ final class WeightMap {
     return sources.containsKey(variable);
   }
 
+  /** The tensor that is a variable, which must be there. */
+  String tensor(String variable) {
+    check(has(variable), "no tensor is %s, which this model needs", variable);
+    return sources.get(variable).tensor();
+  }
+
   /** One dimension of a variable that must be there; dense kernels are {@code [in, out]}. */
   int size(String variable, int rank, int dimension) {
+    tensor(variable);
     Source source = sources.get(variable);
-    check(source != null, "no tensor is %s, which this model needs", variable);
     long[] shape = withoutLeadingOnes(source.info().shape(), rank);
     boolean isTurned = source.layout() == Layout.LINEAR && shape.length == 2;
     long size = shape.length == rank ? shape[isTurned ? 1 - dimension : dimension] : 0;
@@ -221,16 +252,19 @@ final class WeightMap {
 
   private static boolean fits(Source source, long[] shape) {
     long[] found = source.info().shape();
-    if (source.layout() == Layout.SAME) {
+    if (source.layout() == Layout.JOINED && found.length == 2 && found[0] == 1) {
+      return product(shape, 0, shape.length) == found[1]; // a bias
+    } else if (source.layout() == Layout.SAME) {
       return Arrays.equals(withoutLeadingOnes(found, shape.length), shape);
     } else if (found.length == 1) {
       return product(shape, 0, shape.length) == found[0];
     }
+    int in = source.layout() == Layout.LINEAR ? 1 : 0;
     IntStream splits = IntStream.range(1, found.length == 2 ? shape.length : 0);
     return splits.anyMatch(
         split ->
-            product(shape, 0, split) == found[1]
-                && product(shape, split, shape.length) == found[0]);
+            product(shape, 0, split) == found[in]
+                && product(shape, split, shape.length) == found[1 - in]);
   }
 
   private static long product(long[] shape, int from, int to) {
@@ -248,7 +282,19 @@ final class WeightMap {
   private NpyArray laidOut(Source source, long[] shape) {
     NpyArray read = file.read(source.tensor());
     boolean isTurned = source.layout() == Layout.LINEAR && read.shape().length == 2;
-    return NpyArray.of((isTurned ? transposed(read, 1, 0) : read).floats(), shape);
+    float[] values = (isTurned ? transposed(read, 1, 0) : read).floats();
+    return NpyArray.of(source.parts() == 1 ? values : part(values, source), shape);
+  }
+
+  private static float[] part(float[] whole, Source source) {
+    long[] shape = source.info().shape();
+    int width = (int) shape[shape.length - 1];
+    float[] part = new float[whole.length / source.parts()];
+    for (int i = 0; i < part.length; i++) {
+      int row = i / width * source.parts() + source.part();
+      part[i] = source.factor() * whole[row * width + i % width];
+    }
+    return part;
   }
 
   /** With the axes in another order, as NumPy's transpose. */
@@ -309,7 +355,7 @@ final class WeightMap {
     Map<String, String> trained = new LinkedHashMap<>();
     for (String variable : weights.keySet()) {
       Source source = sources.get(variable);
-      if (source != null && source.layout() != Layout.LINEAR) {
+      if (source != null && source.layout() == Layout.SAME) {
         trained.put(variable, source.tensor());
       } else if (!isProjection(variable)) {
         return Optional.empty(); // weights that the optimizer has not seen

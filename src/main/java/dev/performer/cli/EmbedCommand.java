@@ -4,10 +4,10 @@ import static java.util.stream.Collectors.joining;
 
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.Tokenizer;
+import dev.performer.model.TextEmbedding;
 import dev.performer.pipeline.Embedder;
+import dev.performer.pipeline.EmbeddingSpec;
 import dev.performer.pipeline.Model;
-import dev.performer.pipeline.ModelOptions;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -18,7 +18,7 @@ import picocli.CommandLine.Option;
 @Command(
     name = "embed",
     description = {
-      "Turn sequences or texts into vectors, with the model's signature embed or, of encoders, its states.",
+      "Turn sequences or texts into vectors, with the model's signature embed or any output that has vectors.",
       "",
       "Y.npz has 'embedding' [N, E] ('embeddings' [N, L, E] with --pool none, zero where there is padding), 'tokens' and 'lengths'.",
       "Y.csv has a line per sequence: id, then E numbers; with --pool none a line per token: id, position, token, E numbers."
@@ -30,28 +30,38 @@ final class EmbedCommand extends PerformerCommand.OnModel {
   @Option(names = "--output", required = true, description = "Y.npz or Y.csv, for the vectors.")
   private Path target;
 
-  @Option(
-      names = "--pool",
-      description = "Over tokens: mean, max, sum, cls (the class token, else the first) or none.")
-  private Embedder.Pooling pool = Embedder.Pooling.MEAN;
+  @Mixin private SharedOptions.Tensors tensors;
 
   @Option(
-      names = "--vocabulary",
-      description = "Where the model names none: a name, bytes, or a tokenizer.json.")
-  private String vocabulary;
+      names = "--output-name",
+      description =
+          "Output [B, L, E], or [B, E] with a vector for each sequence (default: by name and shape).")
+  private String outputName;
+
+  @Option(
+      names = "--pool",
+      description =
+          "Over tokens: mean, max, sum, cls (the class token, else the first), last, mean-sqrt, weighted-mean or none (default: from performer.json, else mean).")
+  private TextEmbedding.Pooling pool;
+
+  @Option(
+      names = "--normalize",
+      negatable = true,
+      description = "Vectors of length 1 (default: from performer.json, else not).")
+  private Boolean normalize;
 
   private record Result(Path output, int sequences, int size) {}
 
   @Override
   public Integer call() {
     data.requireSound(target);
-    Tokenizer tokenizer = vocabulary == null ? null : Tokenizer.named(vocabulary);
-    var opened = Model.open(model, ModelOptions.DEFAULT.withTokenizer(tokenizer));
-    var input = Embedder.input(opened, data.isIds());
+    var given = new EmbeddingSpec.Options(outputName, pool, normalize);
+    var spec = EmbeddingSpec.of(Model.open(model, tensors.given()), given, data.isIds());
+    var input = spec.input();
     var sequences = data.read(input);
     Map<String, NpyArray> kept;
-    try (Embedder embedder = Embedder.load(input)) {
-      kept = embedder.embed(sequences, pool, data.batch);
+    try (Embedder embedder = Embedder.load(spec)) {
+      kept = embedder.embed(sequences, data.batch);
     }
     NpyArray vectors = kept.values().iterator().next(); // [N, E] or [N, L, E]
     long[] shape = vectors.shape();

@@ -37,7 +37,7 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
       names = "--data",
       paramLabel = "FILE",
       description =
-          "X.fasta(.gz), X.txt with one sequence or text a line (or a text as the recipe read it); of models that train made also CSV, TSV, TFRecords and images (npz, MNIST's files, a folder of PNGs). Not needed for made-up tasks or with --recipe.")
+          "X.fasta(.gz), X.txt with one sequence or text a line (or a text as the recipe read it); of models that train or fine-tune --task made also CSV, TSV, TFRecords and images or arrays (npz, MNIST's files, a folder of PNGs). Not needed for made-up tasks or with --recipe.")
   private Path data;
 
   @Option(
@@ -80,12 +80,15 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
     requireUsage(
         data != null || evaluator.hasOwnData(),
         "--data is missing: what to evaluate on; or give --recipe");
-    boolean asInTraining = data == null || readsAsInTraining(evaluator);
+    boolean isLabelled = data != null && evaluator.readsLabels(data);
+    boolean asInTraining = !isLabelled && (data == null || readsAsInTraining(evaluator));
     BatchSize size = size(asInTraining && recipe != null);
     if (asInTraining) {
       requireUsage(
           given.isDefault(),
           "--signature, --tokens-input, --mask, --logits, --vocabulary, --objective, --masking and --model-shifts make no sense where data are read as in training");
+    } else if (isLabelled) {
+      size = batchSequences == null ? null : size;
     } else if (SequenceSource.isLines(data) || !EvaluationData.needsRecipe(data)) {
       requireUsage(
           text == null && label == null,

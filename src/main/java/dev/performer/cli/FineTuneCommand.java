@@ -10,7 +10,9 @@ import dev.performer.distill.DistillEvaluation;
 import dev.performer.distill.DistillRecipe;
 import dev.performer.pipeline.DistillJob;
 import dev.performer.pipeline.FineTuneJob;
+import dev.performer.pipeline.Job;
 import dev.performer.pipeline.Model;
+import dev.performer.training.FineTuneOptions;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
 import java.nio.file.Files;
@@ -32,8 +34,8 @@ import picocli.CommandLine.Spec;
     modelTransformer = LoopFlags.class,
     defaultValueProvider = LoopFlags.class,
     description = {
-      "Continue training a SavedModel on FASTA sequences; or, with --teacher, make a model that attends by FAVOR+ compute what the",
-      "same model computes with exact attention.",
+      "Continue training a SavedModel on sequences; with --task or --loss, teach any model from labelled examples; or, with",
+      "--teacher, make a model that attends by FAVOR+ compute what the same model computes with exact attention.",
       "",
       "The run directory gets config.json, metrics.jsonl, loss.png, checkpoints/ and, at the end, model/: the same model with",
       "the weights of the best evaluation. Ctrl-C saves a checkpoint; --resume goes on from it."
@@ -42,6 +44,8 @@ import picocli.CommandLine.Spec;
       "",
       "Examples:",
       "  ./performer fine-tune MODEL --data family.fasta.gz --output runs/family --steps 100",
+      "  ./performer fine-tune BERT --task classification --data reviews.csv --output runs/reviews",
+      "  ./performer fine-tune MODEL --loss note=binary-cross-entropy:target --data x.npz --output runs/notes",
       "  ./performer fine-tune favor --teacher exact --data family.fasta.gz --output runs/favor"
     })
 final class FineTuneCommand extends PerformerCommand.OnModel {
@@ -52,13 +56,14 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
   @Mixin private SharedOptions.Run at;
   @Mixin private SharedOptions.LanguageModel options;
   @Mixin private SharedOptions.Batches batching;
+  @Mixin private TaskOptions tasks;
 
   @Option(
       names = "--data",
       required = true,
       paramLabel = "FILE",
       description =
-          "Training sequences: FASTA, may be gzipped; with --teacher also an .npz of 'tokens' and 'mask' [N, L].")
+          "Training data. Sequences: X.fasta(.gz), or X.txt(.gz) with one a line; with --teacher also an .npz of 'tokens' and 'mask' [N, L]. With --task or --loss: CSV or TSV with a header, TFRecords, an .npz of arrays that are named like the signature's inputs with labels or targets beside them, or a folder with a folder of PNG images for each class.")
   private Path data;
 
   @Option(
@@ -74,7 +79,9 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
   @Option(names = "--set", description = "With --teacher: KEY=VALUE, such as training.steps=100.")
   private List<String> settings = new ArrayList<>();
 
-  @Option(names = "--validation", description = "Sequences (default: every 20th of --data).")
+  @Option(
+      names = "--validation",
+      description = "As --data, to evaluate on (default: every 20th of --data).")
   private Path validation;
 
   @Option(
@@ -94,6 +101,10 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
       return distill();
     }
     requireUsage(recipe == null && settings.isEmpty(), "--recipe and --set need --teacher");
+    tasks.check();
+    if (tasks.isGiven()) {
+      return task();
+    }
     var language = Model.open(model, options.given()).languageModel();
     requireData();
     language.notes().forEach(System.err::println);
@@ -106,6 +117,24 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
             .debuggingNumerics(at.debugNumerics)
             .continuingOptimizer(continueOptimizer)
             .run(Progress.on(System.err));
+    return report(outcome);
+  }
+
+  private int task() {
+    requireData();
+    Model opened = Model.open(model, options.given());
+    var outcome =
+        FineTuneJob.of(opened, tasks.task(), data, at.run)
+            .validation(validation)
+            .batching(tasks.batching(batching.batching()))
+            .options(LoopFlags.of(spec, FineTuneOptions.TASK_LOOP))
+            .resuming(at.resume)
+            .debuggingNumerics(at.debugNumerics)
+            .run(Progress.on(System.err));
+    return report(outcome);
+  }
+
+  private int report(Job.Outcome outcome) {
     var summary = new TrainCommand.Summary(outcome);
     print(summary.text());
     Map<String, Object> json = summary.json();

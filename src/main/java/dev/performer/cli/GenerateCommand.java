@@ -4,8 +4,10 @@ import dev.performer.PerformerException;
 import dev.performer.attention.projection.Threefry;
 import dev.performer.data.DataFile;
 import dev.performer.pipeline.GenerationOptions;
+import dev.performer.pipeline.Model;
 import dev.performer.pipeline.TextGenerator;
 import dev.performer.pipeline.TextGenerator.Generation;
+import dev.performer.savedmodel.ModelCard;
 import dev.performer.serving.ProteinLmSampling;
 import dev.performer.serving.Sampler;
 import dev.performer.serving.Sampling;
@@ -15,12 +17,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @Command(
     name = "generate",
     description = {
-      "Continue prompts with a causal language model, one token at a time at constant cost.",
+      "Continue prompts with a causal language model, one token at a time at constant cost; a SavedModel of any origin that has logits but no states reads the whole text for each.",
       "",
       "The same seed gives the same text, whatever the batch."
     },
@@ -30,6 +33,18 @@ import picocli.CommandLine.Option;
       "  ./performer generate MODEL --prompt MKT --tokens 50 --temperature 0.8 --seed 1"
     })
 final class GenerateCommand extends PerformerCommand.OnModel {
+  @Mixin private SharedOptions.Tensors inputs;
+
+  @Option(
+      names = "--objective",
+      description = "causal-lm, for a model that does not show it (default: found by running it).")
+  private ModelCard.Objective objective;
+
+  @Option(
+      names = "--model-shifts",
+      description = "Logits at t are for token t, as in Google's FlaxLM (default: found so, too).")
+  private boolean modelShifts;
+
   @Option(
       names = "--prompt",
       arity = "1..*",
@@ -90,7 +105,10 @@ final class GenerateCommand extends PerformerCommand.OnModel {
   public Integer call() {
     GenerationOptions options = options();
     List<String> texts = texts();
-    try (TextGenerator generator = TextGenerator.load(model)) {
+    Boolean shifts = modelShifts ? true : null;
+    var given = inputs.given().withObjective(objective).withShiftsInputs(shifts);
+    try (TextGenerator generator = TextGenerator.load(Model.open(model, given))) {
+      generator.notes().forEach(System.err::println);
       long start = System.nanoTime();
       var all = generator.generate(texts, options, printer(texts));
       double seconds = (System.nanoTime() - start) / 1e9;

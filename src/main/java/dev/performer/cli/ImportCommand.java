@@ -22,8 +22,8 @@ import picocli.CommandLine.Parameters;
       "Turn a checkpoint of Python code into a SavedModel that every other command takes.",
       "",
       "Reads Flax msgpack (a file, or a directory with checkpoint_N and config.gin), TensorFlow checkpoints, Keras .h5 and .keras,",
-      ".safetensors and .npz. What a checkpoint leaves open, such as the kernel of its attention, is taken from the options; what",
-      "is assumed is listed."
+      ".safetensors, .npz, and directories of Hugging Face and KerasHub (BERT, RoBERTa, DistilBERT, GPT-2). What a checkpoint leaves",
+      "open, such as the kernel of its attention, is taken from the options; what is assumed is listed."
     },
     footer = {
       "",
@@ -83,6 +83,9 @@ final class ImportCommand extends PerformerCommand {
       description = "Norms stand before attention and MLP.")
   private Boolean normFirst;
 
+  @Option(names = "--classes", description = "Of a classifier that the checkpoint lacks.")
+  private Integer classes;
+
   @Option(names = "--pooling", description = "Of a classifier: cls, mean, max, sum or flatten.")
   private String pooling;
 
@@ -101,7 +104,7 @@ final class ImportCommand extends PerformerCommand {
   @Option(
       names = "--tokenizer",
       description =
-          "tokenizer.json, BERT's vocab.txt, bytes, bytes:N, google-protein, pad-first-protein or letters:ABC… (default: what the checkpoint has, else the tokenizer.json or vocab.txt beside it).")
+          "tokenizer.json, BERT's vocab.txt, vocab.json with merges.txt, bytes, bytes:N, google-protein, pad-first-protein or letters:ABC… (default: what the checkpoint has, else the tokenizer.json or vocab.txt beside it).")
   private String tokenizer;
 
   @Override
@@ -143,6 +146,7 @@ final class ImportCommand extends PerformerCommand {
         .heads(heads)
         .window(window)
         .normFirst(normFirst)
+        .classes(classes)
         .pooling(pooling)
         .maxLength(maxLength)
         .mapping(mapping)

@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
@@ -7,6 +8,7 @@ import dev.performer.data.StrictJson;
 import dev.performer.training.FineTuneOptions;
 import dev.performer.training.LoopOptions;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import picocli.CommandLine.IDefaultValueProvider;
 import picocli.CommandLine.IModelTransformer;
@@ -30,8 +32,31 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
   private static final List<Flag> FLAGS =
       List.of(
           new Flag("--steps", "steps", long.class, "Optimizer steps of the whole run."),
-          new Flag("--learning-rate", "learningRate", double.class, "Peak learning rate."),
+          new Flag(
+              "--learning-rate",
+              "learningRate",
+              double.class,
+              "Peak learning rate; with --task or --loss 1e-4 by default."),
           new Flag("--warmup", "warmupSteps", long.class, "Steps until the peak."),
+          new Flag(
+              "--learning-rates",
+              "learningRates",
+              Map.class,
+              "Factors of it for the variables of a pattern, such as 'head/**=10'."),
+          new Flag(
+              "--freeze", "freeze", List.class, "Patterns of variables that stay as they are."),
+          new Flag("--train-only", "trainOnly", List.class, "Patterns of all that are trained."),
+          new Flag(
+              "--lora-rank",
+              "lora.rank",
+              Integer.class,
+              "Train low-rank factors of this rank in place of weights."),
+          new Flag("--lora-alpha", "lora.alpha", Double.class, "Their scale times the rank."),
+          new Flag(
+              "--lora-targets",
+              "lora.targets",
+              List.class,
+              "Patterns of weights with factors (default: those of matrix products)."),
           new Flag(
               "--schedule",
               "schedule",
@@ -58,12 +83,15 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
   @Override
   public CommandSpec transform(CommandSpec command) {
     for (Flag flag : FLAGS) {
-      command.addOption(
-          OptionSpec.builder(flag.name())
-              .type(flag.type())
-              .paramLabel("<" + flag.last() + ">")
-              .description(flag.description())
-              .build());
+      var option = OptionSpec.builder(flag.name()).description(flag.description());
+      option.paramLabel("<" + flag.last() + ">").type(flag.type());
+      if (flag.type() == Map.class) {
+        option.auxiliaryTypes(String.class, Double.class).paramLabel("PATTERN=FACTOR");
+      } else if (flag.type() == List.class) {
+        option.auxiliaryTypes(String.class).paramLabel("PATTERN");
+        option.splitRegex(",(?![^{]*})").splitRegexSynopsisLabel(",");
+      }
+      command.addOption(option.build());
     }
     return command;
   }
@@ -72,22 +100,33 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
   public String defaultValue(ArgSpec argument) {
     return FLAGS.stream()
         .filter(flag -> argument instanceof OptionSpec o && o.longestName().equals(flag.name()))
-        .map(flag -> FineTuneOptions.LOOP.toJson().at("/" + flag.key().replace('.', '/')).asText())
+        .map(flag -> FineTuneOptions.LOOP.toJson().at("/" + flag.key().replace('.', '/')))
+        .filter(JsonNode::isValueNode)
+        .map(JsonNode::asText)
         .findFirst()
         .orElse(null);
   }
 
   /** The loop with what a command line gives. @throws PerformerException that names the flag */
   static LoopOptions of(CommandSpec command) {
+    return of(command, FineTuneOptions.LOOP);
+  }
+
+  /** The same over other defaults. */
+  static LoopOptions of(CommandSpec command, LoopOptions defaults) {
     var keys = JsonNodeFactory.instance.objectNode();
-    var optimizer = (ObjectNode) FineTuneOptions.LOOP.optimizer().json();
-    keys.set("optimizer", optimizer);
+    keys.set("optimizer", defaults.optimizer().json());
+    var parsed = command.commandLine().getParseResult();
     for (Flag flag : FLAGS) {
-      Object value = command.findOption(flag.name()).getValue();
-      (flag.last().equals(flag.key()) ? keys : optimizer).set(flag.last(), StrictJson.tree(value));
+      if (parsed.hasMatchedOption(flag.name())) {
+        boolean isOwn = flag.last().equals(flag.key());
+        String record = flag.key().substring(0, flag.key().length() - flag.last().length());
+        ObjectNode in = isOwn ? keys : keys.withObjectProperty(record.replace(".", ""));
+        in.set(flag.last(), StrictJson.tree(command.findOption(flag.name()).getValue()));
+      }
     }
     try {
-      return FineTuneOptions.LOOP.with(keys, "fine-tune");
+      return defaults.with(keys, "fine-tune");
     } catch (PerformerException e) {
       throw new PerformerCommand.UsageException(e.getMessage())
           .settledBy(

@@ -5,6 +5,7 @@ import dev.performer.attention.Convention;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.data.Labels;
+import dev.performer.model.TextEmbedding;
 import dev.performer.pipeline.ModelOptions;
 import dev.performer.recipe.RecipeData;
 import dev.performer.savedmodel.ModelCard;
@@ -30,6 +31,7 @@ final class OptionValues {
     registerLabels(line, RecipeData.Crop.class);
     registerLabels(line, ModelCard.Objective.class);
     registerLabels(line, ModelOptions.MaskedTokens.class);
+    registerLabels(line, TextEmbedding.Pooling.class);
     line.registerConverter(Path.class, OptionValues::path);
   }
 

@@ -114,14 +114,14 @@ final class SharedOptions {
   }
 
   /** Which signature of a SavedModel takes what, where it shall not be as the model records it. */
-  static final class Inputs {
+  static class Tensors {
     @Option(names = "--signature", description = "Default: performer.json's, else serving_default.")
     private String signature;
 
     @Option(
         names = "--tokens-input",
         description = "Input of token ids (default: by type and name).")
-    private String tokens;
+    String tokens;
 
     @Option(names = "--mask", description = "Input that is 1 at real tokens (default: by name).")
     private String mask;
@@ -130,22 +130,26 @@ final class SharedOptions {
     private String logits;
 
     @Option(
-        names = "--vocabulary",
+        names = {"--vocabulary", "--tokenizer"},
+        paramLabel = "NAME|FILE",
         description =
-            "google-protein, pad-first-protein, letters:ABC…, bytes, bytes:N (N special ids before the bytes) or a tokenizer.json (default: from performer.json, else by the number of logits).")
+            "google-protein, pad-first-protein, letters:ABC…, bytes, bytes:N (N special ids before the bytes), ids (texts are token ids, as 12 7 431) or a tokenizer.json (default: from performer.json, else by the number of logits).")
     private String vocabulary;
-
-    /** The earlier name, which is a number of tokens in generate. */
-    @Option(names = "--tokens", hidden = true)
-    private void tokens(String input) {
-      tokens = input;
-    }
 
     ModelOptions given() {
       return ModelOptions.DEFAULT
           .withSignature(signature)
           .withTensors(tokens, mask, logits)
           .withTokenizer(vocabulary == null ? null : Tokenizer.named(vocabulary));
+    }
+  }
+
+  /** The same where --tokens is no number of tokens. */
+  static final class Inputs extends Tensors {
+    /** The earlier name. */
+    @Option(names = "--tokens", hidden = true)
+    private void tokens(String input) {
+      tokens = input;
     }
   }
 

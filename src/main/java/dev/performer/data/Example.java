@@ -2,11 +2,14 @@ package dev.performer.data;
 
 /** One thing to learn from: ids, of which there may be none, and what else is known of it. */
 public record Example(int[] tokens, Label label) {
-  /** Refuses weights for another number of tokens. */
+  /** Refuses weights or classes for another number of tokens. */
   public Example {
-    if (label instanceof Label.Weights weighted && weighted.weights().length != tokens.length) {
-      throw new IllegalArgumentException(
-          weighted.weights().length + " weights for " + tokens.length + " tokens");
+    int labelled =
+        label instanceof Label.Weights weighted
+            ? weighted.weights().length
+            : label instanceof Label.Tags tags ? tags.ids().length : tokens.length;
+    if (labelled != tokens.length) {
+      throw new IllegalArgumentException(labelled + " labels for " + tokens.length + " tokens");
     }
   }
 

@@ -6,6 +6,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.TokenBatch.Row;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
@@ -226,6 +227,11 @@ public final class ExampleBatches implements Batches {
       float[] weights = new float[length];
       System.arraycopy(all.weights(), from, weights, place, count);
       label = new Label.Weights(weights);
+    } else if (label instanceof Label.Tags all) {
+      int[] tags = new int[length];
+      Arrays.fill(tags, -1);
+      System.arraycopy(all.ids(), from, tags, place, count);
+      label = new Label.Tags(tags);
     }
     rows.add(new Row(tokens, label, key));
   }

@@ -58,7 +58,7 @@ public record ImageFolder(
   @Override
   public Example get(long index) {
     Path file = files.get(Math.toIntExact(index));
-    BufferedImage image = read(file);
+    BufferedImage image = read(file, reader -> reader.read(0));
     int[] tokens = new int[image.getWidth() * image.getHeight() * channels];
     int at = 0;
     for (int y = 0; y < image.getHeight(); y++) {
@@ -74,11 +74,26 @@ public record ImageFolder(
         }
       }
     }
-    int category = classes.indexOf(folderName(file));
+    int category = category(index);
     return new Example(tokens, classes.isEmpty() ? Label.NONE : new Label.Category(category));
   }
 
-  private static BufferedImage read(Path file) {
+  /** The class of an image, −1 where the folder has none. */
+  int category(long index) {
+    return classes.indexOf(folderName(files.get(Math.toIntExact(index))));
+  }
+
+  /** Height and width of an image in pixels. */
+  int[] shape(long index) {
+    return read(
+        files.get(Math.toIntExact(index)), in -> new int[] {in.getHeight(0), in.getWidth(0)});
+  }
+
+  private interface Reading<T> {
+    T of(ImageReader image) throws IOException;
+  }
+
+  private static <T> T read(Path file, Reading<T> reading) {
     ImageReader reader = null;
     try (InputStream in = DataFile.openPlain(file, "a PNG image");
         ImageInputStream data = new MemoryCacheImageInputStream(in)) {
@@ -89,7 +104,7 @@ public record ImageFolder(
       long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
       String tooMany = "%s claims %d pixels; at most %d are read";
       require(pixels <= MOST_PIXELS, tooMany, file, pixels, MOST_PIXELS);
-      return reader.read(0);
+      return reading.of(reader);
     } catch (IOException | IllegalArgumentException | IndexOutOfBoundsException e) {
       throw new PerformerException(file + " is a damaged image; expected PNG", e);
     } finally {

@@ -1,16 +1,14 @@
 package dev.performer.data;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.MissingNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
-import dev.performer.RegularFiles;
 import java.io.IOException;
-import java.nio.file.Files;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.stream.Stream;
 
 /**
  * The tokenizer of a {@code tokenizer.json} of Hugging Face: WordPiece, BPE or WordLevel, with its
@@ -64,10 +62,8 @@ public final class JsonTokenizer implements Tokenizer {
           json.first(token(config, "sep_token"), token(config, "eos_token")));
     }
 
-    /** A string, or an object with a content. */
     private static String token(JsonNode config, String key) {
-      JsonNode value = config.path(key);
-      return (value.isObject() ? value.path("content") : value).textValue();
+      return TokenizerTemplates.token(config, key, null);
     }
   }
 
@@ -76,31 +72,43 @@ public final class JsonTokenizer implements Tokenizer {
     return new JsonTokenizer(file.clone(), TokenizerJson.of(file, source), special);
   }
 
-  /** Reads a tokenizer.json, or BERT's vocab.txt, with the tokenizer_config.json beside it. */
+  /**
+   * Reads a tokenizer.json, BERT's vocab.txt, or a vocab.json with its merges.txt, with the
+   * tokenizer_config.json beside it.
+   */
   public static JsonTokenizer read(Path path) {
-    Path beside = path.resolveSibling("tokenizer_config.json");
-    JsonNode config =
-        Files.isRegularFile(beside) ? StrictJson.readTree(beside) : MissingNode.getInstance();
     try {
-      byte[] bytes = RegularFiles.readAllBytes(path);
-      if (path.getFileName().toString().endsWith(".txt")) {
-        var lines = RegularFiles.readAllLines(path).stream().map(String::strip).toList();
-        boolean isLowerCase = config.path("do_lower_case").asBoolean(true);
-        bytes = TokenizerJson.ofBert(lines, isLowerCase, path.toString());
-      }
-      TokenizerJson json = TokenizerJson.of(bytes, path.toString());
-      return new JsonTokenizer(bytes, json, SpecialIds.of(config, json));
+      var found = TokenizerFiles.read(path);
+      return of(found.json(), path.toString(), found.settings());
     } catch (IOException e) {
       throw DataFile.unreadable(path, e);
     }
   }
 
-  /** The tokenizer.json, else the vocab.txt, in the directory of a checkpoint or of its file. */
+  /** With the settings of a tokenizer_config.json. */
+  static JsonTokenizer of(byte[] file, String source, JsonNode settings) {
+    TokenizerJson json = TokenizerJson.of(file, source);
+    return new JsonTokenizer(file, json, SpecialIds.of(settings, json));
+  }
+
+  /** That of a checkpoint: in its archive, or beside it in any form that {@link #read} knows. */
   public static Optional<JsonTokenizer> beside(Path checkpoint) {
-    Path folder =
-        Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
-    var files = Stream.of(FILE, "vocab.txt").map(folder::resolve).filter(Files::isRegularFile);
-    return files.findFirst().map(JsonTokenizer::read);
+    return TokenizerFiles.of(checkpoint);
+  }
+
+  /** The same, for texts in lower case. */
+  public JsonTokenizer lowerCase() {
+    ObjectNode tree = (ObjectNode) StrictJson.readTree(file, json.source());
+    JsonNode own = tree.path("normalizer");
+    ObjectNode both = tree.putObject("normalizer").put("type", "Sequence");
+    var parts = both.putArray("normalizers");
+    parts.addObject().put("type", "Lowercase");
+    if (own.isObject()) {
+      parts.add(own);
+    }
+    var known = vocabulary;
+    var ids = new SpecialIds(known.pad(), known.mask(), known.bos(), known.eos());
+    return of(tree.toString().getBytes(StandardCharsets.UTF_8), json.source(), ids);
   }
 
   /** The bytes of its tokenizer.json. */

@@ -19,4 +19,10 @@ public sealed interface Label {
 
   /** How much the guess of each token counts; 0 where it is given. */
   record Weights(float[] weights) implements Label {}
+
+  /** Several numbers, or 0 and 1 for each of several labels; NaN where one is not known. */
+  record Values(float[] values) implements Label {}
+
+  /** The class of each token; −1 where none is to be guessed. */
+  record Tags(int[] ids) implements Label {}
 }

@@ -59,6 +59,11 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
 
   /** The elements as floats. @throws PerformerException if this holds text */
   public float[] floats() {
+    if (type == NpyType.FLOAT32) {
+      float[] same = new float[size()];
+      buffer().asFloatBuffer().get(same);
+      return same;
+    }
     double[] wide = doubles();
     float[] result = new float[wide.length];
     for (int i = 0; i < wide.length; i++) {

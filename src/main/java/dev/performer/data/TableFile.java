@@ -59,6 +59,13 @@ public record TableFile(Path file, char delimiter, boolean header) {
     return all;
   }
 
+  /** The names in the header. */
+  public List<String> columns() {
+    try (Rows rows = open()) {
+      return List.copyOf(rows.first);
+    }
+  }
+
   /** Starts at the first row after the header; the caller closes it. */
   Rows open() {
     String tooLong = "a row of over %d characters; is a quote not closed?";

@@ -5,11 +5,15 @@ import static dev.performer.PerformerException.require;
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.performer.Excerpt;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 import org.tensorflow.proto.Feature;
 
 /**
@@ -26,10 +30,31 @@ public record TfRecordExamples(
   /** The feature that protein_lm's files have. */
   public static final String SEQUENCE = "sequence";
 
-  /** The first value of a feature: a class, or a number to regress to. */
-  public record LabelFeature(String name, boolean category) {
+  /** The values of a feature, in place of the first: several numbers, or a class of each token. */
+  public enum All {
+    NUMBERS,
+    TAGS
+  }
+
+  /** The first value of a feature, or all: a class, or a number to regress to. */
+  public record LabelFeature(String name, boolean category, Optional<All> all) {
+    public LabelFeature(String name, boolean category) {
+      this(name, category, Optional.empty());
+    }
+
     private Label of(Entry entry) {
       Feature found = entry.feature(name);
+      if (all.isPresent()) {
+        boolean isNumber = values(found) > 0;
+        entry.records.require(isNumber, "label '%s' holds no numbers", name);
+        float[] values = array(List.of(found), 1).floats();
+        if (all.get() == All.NUMBERS) {
+          return new Label.Values(values);
+        }
+        boolean isWhole = found.hasInt64List();
+        entry.records.require(isWhole, "label '%s' holds floats; expected integers", name);
+        return new Label.Tags(array(List.of(found), 1).ints());
+      }
       if (found.getInt64List().getValueCount() > 0) {
         long value = found.getInt64List().getValue(0);
         boolean isSound = !category || value >= 0 && value <= Integer.MAX_VALUE;
@@ -73,18 +98,88 @@ public record TfRecordExamples(
     }
   }
 
+  /** The features of the first record. */
+  public static Set<String> features(Path file) {
+    try (TfRecordFile records = new TfRecordFile(file)) {
+      Entry first = Entry.next(records);
+      require(first != null, "%s holds no record; expected TFRecord", file);
+      return new TreeSet<>(first.features().keySet());
+    }
+  }
+
   /** Counts the classes of a file: one more than the largest, which takes a pass over it. */
   public static int classes(Path file, String feature) {
-    LabelFeature label = new LabelFeature(feature, true);
+    return classes(file, new LabelFeature(feature, true));
+  }
+
+  /** The same of a class of each token. */
+  public static int tags(Path file, String feature) {
+    return classes(file, new LabelFeature(feature, true, Optional.of(All.TAGS)));
+  }
+
+  private static int classes(Path file, LabelFeature label) {
     int most = -1;
     try (TfRecordFile records = new TfRecordFile(file)) {
       for (Entry entry = Entry.next(records); entry != null; entry = Entry.next(records)) {
-        most = Math.max(most, ((Label.Category) label.of(entry)).id());
+        int[] ids =
+            label.of(entry) instanceof Label.Tags tags
+                ? tags.ids()
+                : new int[] {((Label.Category) label.of(entry)).id()};
+        most = Math.max(most, IntStream.of(ids).max().orElse(-1));
         boolean isCounted = most < TableExamples.MOST_CATEGORIES;
-        records.require(isCounted, "class %d of '%s'; at most 100,000 are counted", most, feature);
+        records.require(
+            isCounted, "class %d of '%s'; at most 100,000 are counted", most, label.name());
       }
     }
     return most + 1;
+  }
+
+  /**
+   * Reads features of numbers as arrays {@code [N, values]} into memory: whole numbers int64,
+   * others float32, each feature with as many values in every example.
+   */
+  public static ArrayRows arrays(Path file, List<String> features) {
+    Map<String, List<Feature>> read = new LinkedHashMap<>();
+    int rows = 0;
+    try (TfRecordFile records = new TfRecordFile(file)) {
+      for (Entry entry = Entry.next(records); entry != null; entry = Entry.next(records)) {
+        rows++;
+        for (String feature : features) {
+          Feature found = entry.feature(feature);
+          boolean isNumber = !found.hasBytesList() && values(found) > 0;
+          records.require(isNumber, "feature '%s' holds no numbers", feature);
+          List<Feature> all = read.computeIfAbsent(feature, name -> new ArrayList<>());
+          all.add(found);
+          int expected = values(all.get(0));
+          String other = "feature '%s' has %d values; expected %d, as in the first";
+          boolean isAlike =
+              values(found) == expected && found.hasFloatList() == all.get(0).hasFloatList();
+          records.require(isAlike, other, feature, values(found), expected);
+        }
+      }
+    }
+    require(rows > 0, "%s holds no record; expected TFRecord", file);
+    int count = rows;
+    Map<String, NpyArray> arrays = new LinkedHashMap<>();
+    read.forEach((name, all) -> arrays.put(name, array(all, count)));
+    return ArrayRows.of(file.toString(), arrays);
+  }
+
+  private static int values(Feature feature) {
+    return feature.getFloatList().getValueCount() + feature.getInt64List().getValueCount();
+  }
+
+  private static NpyArray array(List<Feature> rows, int count) {
+    int width = values(rows.get(0));
+    if (!rows.get(0).hasFloatList()) {
+      var values = rows.stream().flatMap(row -> row.getInt64List().getValueList().stream());
+      return NpyArray.of(values.mapToLong(Long::longValue).toArray(), count, width);
+    }
+    float[] values = new float[Math.multiplyExact(count, width)];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = rows.get(i / width).getFloatList().getValue(i % width);
+    }
+    return NpyArray.of(values, count, width);
   }
 
   @Override
@@ -113,7 +208,12 @@ public record TfRecordExamples(
   }
 
   private Example example(Entry entry) {
-    return new Example(tokens(entry), label.map(known -> known.of(entry)).orElse(Label.NONE));
+    int[] tokens = tokens(entry);
+    Label own = label.map(known -> known.of(entry)).orElse(Label.NONE);
+    int classes = own instanceof Label.Tags tags ? tags.ids().length : tokens.length;
+    entry.records.require(
+        classes == tokens.length, "%d classes for %d tokens", classes, tokens.length);
+    return new Example(tokens, own);
   }
 
   private int[] tokens(Entry entry) {

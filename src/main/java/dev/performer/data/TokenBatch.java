@@ -91,6 +91,28 @@ public record TokenBatch(
     return values;
   }
 
+  /** As many numbers of each row, {@code [B * K]}. @throws PerformerException if a row has none */
+  public float[] numbers() {
+    float[][] rows =
+        labels(Label.Values.class, "number").map(Label.Values::values).toArray(float[][]::new);
+    int columns = rows[0].length;
+    float[] values = new float[rows.length * columns];
+    for (int row = 0; row < rows.length; row++) {
+      System.arraycopy(rows[row], 0, values, row * columns, columns);
+    }
+    return values;
+  }
+
+  /** The class of each token, −1 for none, {@code [B * L]}. */
+  public int[] tags() {
+    int[] tags = new int[tokens.length];
+    Arrays.fill(tags, -1);
+    int[] row = {0};
+    labels(Label.Tags.class, "class of each token")
+        .forEach(l -> System.arraycopy(l.ids(), 0, tags, row[0] * length, lengths[row[0]++]));
+    return tags;
+  }
+
   /** How much the guess of each token counts, {@code [B * L]}: 0 at padding, else 1 by default. */
   public float[] weights() {
     float[] weights = new float[tokens.length];

@@ -6,20 +6,25 @@ import java.util.OptionalInt;
 
 /**
  * Between texts and the token ids of a model: {@linkplain LetterTokenizer single letters},
- * {@linkplain ByteTokenizer bytes}, or {@linkplain JsonTokenizer what a tokenizer.json describes}.
- * Safe for use by several threads; encoders are not.
+ * {@linkplain ByteTokenizer bytes}, {@linkplain IdTokenizer token ids themselves}, or {@linkplain
+ * JsonTokenizer what a tokenizer.json describes}. Safe for use by several threads; encoders are
+ * not.
  */
-public sealed interface Tokenizer permits LetterTokenizer, ByteTokenizer, JsonTokenizer {
+public sealed interface Tokenizer
+    permits LetterTokenizer, ByteTokenizer, IdTokenizer, JsonTokenizer {
   /**
    * The tokenizer of a name, or of a file.
    *
    * @param name {@code google-protein}, {@code pad-first-protein}, {@code letters:ABC…}, {@code
-   *     bytes}, {@code bytes:N} (N special ids before the bytes), or the path of a tokenizer.json
-   *     or a BERT vocabulary in .txt
+   *     bytes}, {@code bytes:N} (N special ids before the bytes), {@code ids}, {@code ids:N} (N
+   *     tokens), or the path of a tokenizer.json or a BERT vocabulary in .txt
    */
   static Tokenizer named(String name) {
     if (ByteTokenizer.isNamed(name)) {
       return ByteTokenizer.named(name);
+    }
+    if (IdTokenizer.isNamed(name)) {
+      return IdTokenizer.named(name);
     }
     return name.endsWith(".json") || name.endsWith(".txt")
         ? JsonTokenizer.read(Path.of(name))

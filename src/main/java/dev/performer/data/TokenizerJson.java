@@ -3,16 +3,12 @@ package dev.performer.data;
 import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
-import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeMap;
@@ -35,24 +31,6 @@ record TokenizerJson(
   private static final int MOST_BYTES = 256 << 20;
   private static final int LARGEST_ID = 4_000_000;
   private static final List<String> TYPES = List.of("BPE", "WordLevel", "WordPiece");
-
-  /** The tokenizer of BERT without its tokens. */
-  private static final String BERT =
-      """
-      {"version": "1.0", "added_tokens": [%4$s],
-       "normalizer": {"type": "BertNormalizer", "clean_text": true,
-        "handle_chinese_chars": true, "lowercase": %3$s},
-       "pre_tokenizer": {"type": "BertPreTokenizer"},
-       "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", %1$d], "cls": ["[CLS]", %2$d]},
-       "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
-       "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-        "max_input_chars_per_word": 100}}
-      """;
-
-  private static final String BERT_SPECIAL =
-      """
-      {"id": %d, "content": "%s", "single_word": false, "lstrip": false, "rstrip": false,
-       "normalized": false, "special": true}""";
 
   static TokenizerJson of(byte[] bytes, String source) {
     try {
@@ -166,31 +144,6 @@ record TokenizerJson(
   /** The id of the first of some tokens that there is. */
   OptionalInt first(String... names) {
     return Stream.of(names).mapToInt(tokens::indexOf).filter(id -> id >= 0).findFirst();
-  }
-
-  /** The tokenizer.json of BERT's vocab.txt; texts may become lower case and lose their accents. */
-  static byte[] ofBert(List<String> lines, boolean lowerCase, String source) {
-    List<String> missing = new ArrayList<>(List.of("[UNK]", "[CLS]", "[SEP]"));
-    missing.removeAll(lines);
-    String lacks = String.join(", ", missing);
-    require(lacks.isEmpty(), "%s: is no vocabulary of BERT, it lacks %s", source, lacks);
-    ObjectNode vocabulary = (ObjectNode) StrictJson.tree(Map.of());
-    for (int id = 0; id < lines.size(); id++) {
-      if (vocabulary.replace(lines.get(id), IntNode.valueOf(id)) != null) {
-        String twice = "%s: line %d: '%s' stands there twice";
-        throw new PerformerException(twice.formatted(source, id + 1, Excerpt.of(lines.get(id))));
-      }
-    }
-    String added =
-        Stream.of("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-            .filter(vocabulary::has)
-            .map(special -> BERT_SPECIAL.formatted(lines.indexOf(special), special))
-            .collect(Collectors.joining(", "));
-    String template =
-        BERT.formatted(lines.indexOf("[SEP]"), lines.indexOf("[CLS]"), lowerCase, added);
-    JsonNode json = StrictJson.readTree(template.getBytes(StandardCharsets.UTF_8), source);
-    ((ObjectNode) json.get("model")).set("vocab", vocabulary);
-    return json.toString().getBytes(StandardCharsets.UTF_8);
   }
 
   /** The ids of special tokens that the post-processor puts before and after a single text. */

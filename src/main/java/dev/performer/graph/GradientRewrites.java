@@ -4,8 +4,10 @@ import static dev.performer.graph.GraphProtos.INT32;
 import static dev.performer.graph.GraphProtos.ints;
 import static dev.performer.graph.GraphProtos.node;
 import static dev.performer.graph.GraphProtos.type;
+import static dev.performer.graph.LossGradients.isDifferentiable;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -36,9 +38,20 @@ public final class GradientRewrites {
   private final GraphIndex index;
   private final GraphDef.Builder rewritten;
   private final Set<String> scopes = new HashSet<>();
-  private final Map<String, RawCustomGradient> identityGradients = new HashMap<>();
+  private final Map<String, RawCustomGradient> ownGradients = new HashMap<>();
+  private final Map<String, GradientObstacle> obstacles = new HashMap<>();
+  private final Map<String, List<Integer>> carried = new HashMap<>();
+  private final FlatGraph flat;
+  private final ControlFlowGradients functions;
+  private Set<String> ofVariables;
 
-  public GradientRewrites(GraphDef graph) {
+  /**
+   * @param flat where the graph's nodes come from
+   * @param functions that the graph's loops and branches run
+   */
+  public GradientRewrites(FlatGraph flat, GraphDef graph, ControlFlowGradients functions) {
+    this.flat = flat;
+    this.functions = functions;
     index = new GraphIndex(graph.getNodeList());
     rewritten = graph.toBuilder().clearNode();
     for (NodeDef node : graph.getNodeList()) {
@@ -48,12 +61,23 @@ public final class GradientRewrites {
     graph.getNodeList().forEach(this::rewrite);
   }
 
+  /** With the functions that it runs, and those that its gradients run. */
   public GraphDef graph() {
-    return rewritten.build();
+    return rewritten.setLibrary(functions.usedBy(rewritten.getNodeList())).build();
+  }
+
+  /** Why a loop or branch has no gradient, if it has none, by its node. */
+  public Map<String, GradientObstacle> obstacles() {
+    return obstacles;
+  }
+
+  /** Inputs of loops and branches through which gradients pass, by their nodes. */
+  public Map<String, List<Integer>> carried() {
+    return carried;
   }
 
   public void attach(Graph graph) {
-    identityGradients.forEach((node, own) -> LossGradients.attach(graph, node, own));
+    ownGradients.forEach((node, own) -> LossGradients.attach(graph, node, own));
   }
 
   private void rewrite(NodeDef node) {
@@ -65,7 +89,44 @@ public final class GradientRewrites {
       case "Atan2" -> atan2(node);
       case "FusedBatchNorm", "FusedBatchNormV2" -> fusedBatchNorm(node);
       case "Conv2D", "DepthwiseConv2dNative" -> convolution(node);
+      case "Cast" -> cast(node);
+      case "SoftmaxCrossEntropyWithLogits" -> crossEntropy(node);
+      case "QuantizeAndDequantizeV4" -> quantization(node);
+      case "IdentityN" -> identity(node);
+      case "While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase" ->
+          controlFlow(node);
       default -> rewritten.addNode(node);
+    }
+  }
+
+  /** Gradients would be looked for behind inputs that never get one. */
+  private void identity(NodeDef original) {
+    NodeDef.Builder stopped = original.toBuilder();
+    List<Integer> inputs = functions.own().stopped(original);
+    String in = inputs.isEmpty() ? "" : scope(original);
+    for (int i : inputs) {
+      DataType type = original.getAttrOrThrow("T").getList().getType(i);
+      add(node(in + i, "StopGradient", original.getInput(i)), Map.of("T", type(type)));
+      stopped.setInput(i, in + i);
+    }
+    rewritten.addNode(stopped);
+  }
+
+  private void controlFlow(NodeDef node) {
+    String name = node.getName();
+    try {
+      var own = functions.rewrite(node, index, flat, scope(node));
+      rewritten.addAllNode(own.nodes());
+      ownGradients.put(name, own.gradient());
+      carried.put(name, own.carried());
+    } catch (Refusal refusal) {
+      rewritten.addNode(node);
+      obstacles.put(name, refusal.obstacle());
+      ownGradients.put(
+          name,
+          (tf, operation, dy) -> {
+            throw new Refusal(refusal.obstacle());
+          });
     }
   }
 
@@ -108,9 +169,15 @@ public final class GradientRewrites {
     add(same.addAllInput(GraphIndex.controlInputs(original)), reshape);
   }
 
-  /** The gradient of a negative axis fails when it runs. */
+  /** The gradients of a negative axis and of negative batch dimensions fail when they run. */
   private void gather(NodeDef original) {
     NodeDef.Builder gather = original.toBuilder();
+    long batch = original.getAttrOrDefault("batch_dims", integer(0)).getI();
+    NodeDef indices = index.find(original.getInput(1)).orElse(original);
+    if (batch < 0 && indices.getOp().equals("Const")) {
+      var shape = indices.getAttrOrThrow("value").getTensor().getTensorShape();
+      gather.putAttr("batch_dims", integer((int) batch + shape.getDimCount()));
+    }
     String axis = original.getInput(2);
     if (index.integer(axis).filter(known -> known >= 0).isEmpty()) {
       String in = scope(original);
@@ -143,6 +210,41 @@ public final class GradientRewrites {
     add(second.addAllInput(GraphIndex.controlInputs(original)), Map.of("Tidx", INT32));
   }
 
+  /**
+   * Its gradient goes on into integers, whose ops have none, or back to numbers before rounding.
+   */
+  private void cast(NodeDef original) {
+    boolean isInner = isDifferentiable(original.getAttrOrThrow("SrcT").getType());
+    AttrValue t = original.getAttrOrThrow("DstT");
+    if (isInner || !isDifferentiable(t.getType()) || !ofVariables().contains(original.getName())) {
+      rewritten.addNode(original);
+      return;
+    }
+    String in = scope(original);
+    rewritten.addNode(original.toBuilder().setName(in + "forward"));
+    add(node(original.getName(), "StopGradient", in + "forward"), Map.of("T", t));
+  }
+
+  /** What is computed from a variable, or from an argument of the function that the graph is. */
+  private Set<String> ofVariables() {
+    if (ofVariables == null) {
+      Map<String, List<String>> users = new HashMap<>();
+      List<String> variables = new ArrayList<>();
+      for (NodeDef node : index.nodes()) {
+        if (node.getOp().equals("VarHandleOp") || FunctionGraph.isArgument(node)) {
+          variables.add(node.getName());
+        }
+        for (String input : GraphIndex.dataInputs(node)) {
+          users
+              .computeIfAbsent(TensorNames.node(input), key -> new ArrayList<>())
+              .add(node.getName());
+        }
+      }
+      ofVariables = index.reached(variables, node -> users.getOrDefault(node.getName(), List.of()));
+    }
+    return ofVariables;
+  }
+
   /** Its gradient does not sum over broadcast dimensions, that of {@code BroadcastTo} does. */
   private void atan2(NodeDef original) {
     String in = scope(original);
@@ -162,7 +264,9 @@ public final class GradientRewrites {
   /** Only the third version has a gradient; its first five outputs are those of the others. */
   private void fusedBatchNorm(NodeDef original) {
     AttrValue u = original.getAttrOrDefault("U", type(DataType.DT_FLOAT));
-    add(original.toBuilder().setOp("FusedBatchNormV3"), Map.of("U", u));
+    // TF1 notes the shapes of all outputs, of which the third version has one more.
+    var third = original.toBuilder().setOp("FusedBatchNormV3").removeAttr("_output_shapes");
+    add(third, Map.of("U", u));
   }
 
   /** The gradient forgets dilations and explicit paddings: give the node one that does not. */
@@ -174,16 +278,66 @@ public final class GradientRewrites {
       rewritten.addNode(original);
       return;
     }
+    replace(original, 1, (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
+  }
+
+  /** The gradient is made for float32 only. */
+  private void crossEntropy(NodeDef original) {
+    if (original.getAttrOrThrow("T").getType() == DataType.DT_FLOAT) {
+      rewritten.addNode(original);
+    } else {
+      replace(original, 2, (tf, node, dy) -> ofCrossEntropy(new RawOps(tf), node, dy.get(0)));
+    }
+  }
+
+  /** The gradient is built from the wrong inputs. */
+  private void quantization(NodeDef original) {
+    AttrValue axis = original.getAttrOrDefault("axis", integer(-1));
+    replace(
+        original,
+        1,
+        (tf, node, dy) -> {
+          RawOps ops = new RawOps(tf);
+          var builder = ops.builder("QuantizeAndDequantizeV4Grad", dy.get(0), node.input(1));
+          builder.addInput(node.input(2)).addInput(node.input(3)).setAttr("axis", axis);
+          var found = builder.build();
+          return Arrays.asList(null, found.output(0), found.output(1), found.output(2));
+        });
+  }
+
+  /**
+   * An {@code IdentityN} over a node's outputs, past which no gradient goes, and its inputs, all of
+   * one type: its gradient is that of the node.
+   */
+  private void replace(NodeDef original, int outputs, RawCustomGradient own) {
     String in = scope(original);
     AttrValue t = original.getAttrOrThrow("T");
-    List<String> inputs = original.getInputList().subList(0, 2);
+    List<String> inputs = GraphIndex.dataInputs(original);
     rewritten.addNode(original.toBuilder().setName(in + "forward"));
-    add(node(in + "output", "StopGradient", in + "forward"), Map.of("T", t));
-    var three = GraphProtos.types(Collections.nCopies(3, t.getType()));
-    var own = node(original.getName(), "IdentityN", in + "output").addAllInput(inputs);
-    add(own, Map.of("T", three));
-    identityGradients.put(
-        original.getName(), (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
+    NodeDef.Builder node = node(original.getName(), "IdentityN");
+    for (int i = 0; i < outputs; i++) {
+      String output = in + "output" + i;
+      add(node(output, "StopGradient", TensorNames.of(in + "forward", i)), Map.of("T", t));
+      node.addInput(output);
+    }
+    var types = Collections.nCopies(outputs + inputs.size(), t.getType());
+    add(node.addAllInput(inputs), Map.of("T", GraphProtos.types(types)));
+    ownGradients.put(original.getName(), own);
+  }
+
+  /** Of an {@code IdentityN} over the op's loss and loss by logits, logits and labels. */
+  private static List<Operand<?>> ofCrossEntropy(RawOps ops, GraphOperation node, Output<?> dy) {
+    Output<?> byLogits = node.input(1);
+    Output<?> logits = node.input(2);
+    Output<?> labels = node.input(3);
+    Output<?> perExample = ops.column(dy);
+    Output<?> ofLogits = ops.mul(perExample, byLogits);
+    Output<?> ofLabels = ops.op("Neg", ops.mul(perExample, ops.op("LogSoftmax", logits)));
+    return Arrays.asList(
+        null,
+        null,
+        ops.unbroadcast(ofLogits, logits, byLogits),
+        ops.unbroadcast(ofLabels, labels, byLogits));
   }
 
   /** Of an {@code IdentityN} over the convolution's output, input and filter. */
@@ -201,8 +355,8 @@ public final class GradientRewrites {
     Output<?> x = node.input(1);
     Output<?> filter = node.input(2);
     // The other two outputs of the IdentityN have no consumers.
-    return List.of(
-        dy,
+    return Arrays.asList(
+        null,
         ops.op(type + "BackpropInput", same, ops.op("Shape", x), filter, dy),
         ops.op(type + "BackpropFilter", same, x, ops.op("Shape", filter), dy));
   }

@@ -13,6 +13,7 @@ import java.util.Set;
 import java.util.function.Function;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.TensorProto;
 
 /** The nodes of a graph or of a function's body by name, and what is reached from where. */
 public final class GraphIndex {
@@ -21,6 +22,10 @@ public final class GraphIndex {
   /** Indexes some nodes; where two have one name, the last counts. */
   public GraphIndex(Collection<NodeDef> nodes) {
     nodes.forEach(node -> this.nodes.put(node.getName(), node));
+  }
+
+  Collection<NodeDef> nodes() {
+    return nodes.values();
   }
 
   public Optional<NodeDef> find(String reference) {
@@ -57,10 +62,21 @@ public final class GraphIndex {
   }
 
   /** The value of a scalar integer constant, 1 for true; none for other nodes and types. */
-  Optional<Long> integer(String reference) {
+  public Optional<Long> integer(String reference) {
+    return find(reference)
+        .filter(n -> constant(n).getTensorShape().getDimCount() == 0)
+        .flatMap(n -> leading(reference));
+  }
+
+  private static TensorProto constant(NodeDef node) {
+    return node.getAttrOrDefault("value", AttrValue.getDefaultInstance()).getTensor();
+  }
+
+  /** The first value of an integer constant of any shape. */
+  Optional<Long> leading(String reference) {
     NodeDef node = find(reference).orElse(NodeDef.getDefaultInstance());
-    var tensor = node.getAttrOrDefault("value", AttrValue.getDefaultInstance()).getTensor();
-    if (!node.getOp().equals("Const") || tensor.getTensorShape().getDimCount() > 0) {
+    TensorProto tensor = constant(node);
+    if (!node.getOp().equals("Const")) {
       return Optional.empty();
     }
     boolean isPacked = !tensor.getTensorContent().isEmpty();

@@ -1,5 +1,8 @@
 package dev.performer.graph;
 
+import static dev.performer.PerformerException.require;
+import static java.util.stream.Collectors.partitioningBy;
+import static java.util.stream.Collectors.toSet;
 import static org.tensorflow.internal.c_api.global.tensorflow.TFJ_HasGradient;
 import static org.tensorflow.internal.c_api.global.tensorflow.TFJ_RegisterCustomGradient;
 
@@ -10,9 +13,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Function;
+import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
@@ -27,53 +31,65 @@ import org.tensorflow.proto.DataType;
  * Gradients of a loss with respect to variables, also through ops whose gradients TensorFlow's C++
  * registry lacks. Those are registered for the whole process, once, through one native callback for
  * all: TensorFlow Java 1.1.0 has ten slots for callbacks and crashes when an eleventh registration
- * is used. A gradient may not call {@code addGradients} and may not return null.
+ * is used. A gradient may not call {@code addGradients}.
  */
 public final class LossGradients {
   private static final Map<String, RawCustomGradient> MISSING = new HashMap<>();
 
   // By graph, as long as it lives, and by node. Graph compares by identity.
-  private static final Map<Graph, Map<String, RawCustomGradient>> OF_IDENTITIES =
+  private static final Map<Graph, Map<String, RawCustomGradient>> ATTACHED =
       Collections.synchronizedMap(new WeakHashMap<>());
 
   // Native code keeps a bare pointer to this: it must never be collected.
-  private static final TFJ_GradFuncAdapter ADAPTER =
-      RawCustomGradient.adapter((tf, node, dy) -> MISSING.get(node.type()).call(tf, node, dy));
+  private static final TFJ_GradFuncAdapter ADAPTER = new GradientCallback(LossGradients::ofNode);
+
+  // Those of TensorFlow's C++ registry, which cannot be replaced.
+  private static final Set<String> NATIVE;
+
+  /** No gradient on purpose: in TensorFlow's C++ registry, or in Python's. */
+  private static final Set<String> STOPS =
+      Set.of(
+          """
+          ApproximateEqual ArgMax ArgMin AsString Assert BitwiseAnd BitwiseOr BitwiseXor
+          BroadcastGradientArgs Bucketize CTCBeamSearchDecoder CTCGreedyDecoder Ceil ConcatOffset
+          Const DecodeBase64 DecodePaddedRaw DecodeRaw DenseToDenseSetOperation
+          DenseToSparseSetOperation DrawBoundingBoxes EditDistance EncodeBase64 Equal ExtractGlimpse
+          Floor FloorDiv GenerateBoundingBoxProposals Greater GreaterEqual HSVToRGB
+          InvertPermutation Less LessEqual LinSpace LogicalAnd LogicalNot LogicalOr LookupTableFind
+          LookupTableFindV2 LowerBound Multinomial NextAfter NonMaxSuppression NonMaxSuppressionV2
+          NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NonMaxSuppressionWithOverlaps
+          NotEqual OneHot OnesLike ParameterizedTruncatedNormal ParseTensor RandomShuffle
+          RandomStandardNormal RandomUniform Range Rank Rint Round SampleDistortedBoundingBox
+          SampleDistortedBoundingBoxV2 SetSize Shape ShapeN Size StatelessMultinomial
+          StatelessRandomBinomial StatelessRandomNormal StatelessRandomNormalV2
+          StatelessRandomPoisson StatelessRandomUniform StatelessRandomUniformV2
+          StatelessTruncatedNormal StatelessTruncatedNormalV2 StopGradient StringToNumber
+          EmptyTensorList TensorListElementShape TensorListLength TensorListReserve TruncateDiv TruncatedNormal UpperBound VariableShape Where ZerosLike
+          """
+              .strip()
+              .split("\\s+"));
 
   static {
-    first(of -> of.dy, "EnsureShape", "PreventGradient", "CheckNumericsV2");
-    first(of -> of.dy, "PlaceholderWithDefault", "Snapshot");
-    first(of -> of.op("ReluGrad", of.dy, of.y), "ReluGrad");
-    first(of -> of.mul(of.dy, of.op("Polygamma", of.op("OnesLike", of.x), of.x)), "Digamma");
-    first(NodeGradient::erfc, "Erfc");
-    first(NodeGradient::cumprod, "Cumprod");
-    first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
-    first(NodeGradient::euclideanNorm, "EuclideanNorm");
-    first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
-    first(NodeGradient::topK, "TopKV2");
-    first(NodeGradient::resourceGather, "ResourceGather");
-    first(
-        of -> of.op("ScatterNd", of.y, of.dy, of.cast(of.op("VariableShape", of.x), of.y)),
-        "ResourceGatherNd");
-    all(of -> List.of(of.dy, of.zeros(1), of.op("GatherNd", of.dy, of.y)), "TensorScatterAdd");
-    all(NodeGradient::tensorScatterUpdate, "TensorScatterUpdate");
-    all(NodeGradient::matrixDiag, "MatrixDiagV2", "MatrixDiagV3");
-    all(NodeGradient::matrixDiagPart, "MatrixDiagPartV2", "MatrixDiagPartV3");
-    all(of -> of.slopes(of.op("Xlogy", of.notZero(), of.y), of.op("Xdivy", of.x, of.y)), "Xlogy");
-    all(NodeGradient::xlog1py, "Xlog1py");
-    all(NodeGradient::xdivy, "Xdivy");
-    // 0 where y is 0, whatever x is.
-    all(of -> of.both(of.op("MulNoNan", of.dy, of.y), of.op("MulNoNan", of.x, of.dy)), "MulNoNan");
-    all(of -> of.remainder(of.op("FloorDiv", of.x, of.y)), "FloorMod");
-    all(NodeGradient::truncatedMod, "TruncateMod", "Mod");
-    all(flat -> List.of(), "OnesLike", "Round", "Rint", "Ceil", "FloorDiv");
+    GradientRules rules = new GradientRules(MISSING);
+    MathGradients.register(rules);
+    MatrixGradients.register(rules);
+    ScatterGradients.register(rules);
+    ImageGradients.register(rules);
+    rules.first(NodeGradient::cumprod, "Cumprod");
+    rules.first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
+    rules.first(NodeGradient::euclideanNorm, "EuclideanNorm");
+    rules.first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
+    rules.first(NodeGradient::connectionist, "CTCLoss", "CTCLossV2");
+    TensorListGradients.register(rules);
     MISSING.put("IdentityN", LossGradients::ofIdentity);
-    TensorFlow.version(); // loads the native library
-    for (String op : MISSING.keySet()) {
-      if (!TFJ_HasGradient(op)) { // TensorFlow's own cannot be replaced
-        TFJ_RegisterCustomGradient(op, ADAPTER);
-      }
+    for (String op : ControlFlowGradients.OPS) {
+      MISSING.put(op, LossGradients::ofControlFlow);
     }
+    TensorFlow.version(); // loads the native library
+    Map<Boolean, Set<String>> isNative =
+        OpDefinitions.withInputs().collect(partitioningBy(op -> TFJ_HasGradient(op), toSet()));
+    NATIVE = isNative.get(true);
+    isNative.get(false).forEach(op -> TFJ_RegisterCustomGradient(op, ADAPTER));
   }
 
   private LossGradients() {}
@@ -99,40 +115,80 @@ public final class LossGradients {
 
   /** Whether gradients flow through, or stop on purpose at, ops of this type. */
   public static boolean isDifferentiable(String opType) {
-    return TFJ_HasGradient(opType);
+    return NATIVE.contains(opType) || MISSING.containsKey(opType) || stops(opType);
   }
 
-  private static void first(Function<NodeGradient, Output<?>> rule, String... ops) {
-    all(of -> List.of(rule.apply(of)), ops);
+  /** Whether ops of this type have no gradient on purpose. */
+  public static boolean stops(String opType) {
+    return STOPS.contains(opType);
   }
 
-  private static void all(Function<NodeGradient, List<Output<?>>> rule, String... ops) {
-    for (String op : ops) {
-      MISSING.put(op, (tf, node, dy) -> new NodeGradient(tf, node, dy).by(rule));
+  /** Whether tensors of a type have gradients, or lead to tensors that do. */
+  public static boolean isDifferentiable(DataType type) {
+    return switch (type) {
+      case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16, DT_COMPLEX64, DT_COMPLEX128 -> true;
+      case DT_RESOURCE, DT_VARIANT, DT_FLOAT_REF, DT_DOUBLE_REF -> true;
+      default -> false;
+    };
+  }
+
+  /** Nothing where no gradient arrives or could go on, by type or on purpose; else by the rule. */
+  private static List<Operand<?>> ofNode(Ops tf, GraphOperation node, List<Output<?>> dy) {
+    String op = node.type();
+    var inputs = IntStream.range(0, node.numInputs());
+    var outputs = IntStream.range(0, node.numOutputs());
+    boolean passes =
+        !stops(op)
+            && inputs.anyMatch(i -> isDifferentiable(node.input(i).dataType()))
+            && outputs.anyMatch(
+                i -> RawOps.isPresent(dy.get(i)) && isDifferentiable(node.output(i).dataType()));
+    if (!passes) {
+      return Collections.nCopies(node.numInputs(), null);
     }
+    RawCustomGradient rule = MISSING.get(op);
+    if (rule == null) {
+      throw new Refusal(new GradientObstacle(op, node.name(), "", "the op has no gradient here"));
+    }
+    List<Operand<?>> gradients = new ArrayList<>(rule.call(tf, node, dy));
+    inputs = IntStream.range(0, node.numInputs());
+    inputs
+        .filter(i -> !isDifferentiable(node.input(i).dataType()))
+        .forEach(i -> gradients.set(i, null));
+    return gradients;
   }
 
   /**
-   * Gives one {@code IdentityN} a gradient, before any gradient is added: TensorFlow's way to give
-   * a piece of a graph a gradient of its own. An {@code IdentityN} without one passes gradients on.
+   * Gives one node a gradient, before any gradient is added: a loop, a branch, or an {@code
+   * IdentityN}, TensorFlow's way to give a piece of a graph a gradient of its own. An {@code
+   * IdentityN} without one passes gradients on.
    */
   public static void attach(Graph graph, String node, RawCustomGradient gradient) {
-    OF_IDENTITIES.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
+    ATTACHED.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
   }
 
   public static void detach(Graph graph) {
-    OF_IDENTITIES.remove(graph);
+    ATTACHED.remove(graph);
+  }
+
+  private static List<Operand<?>> ofControlFlow(
+      Ops tf, GraphOperation node, List<Output<?>> gradients) {
+    RawCustomGradient own = ATTACHED.getOrDefault(node.env(), Map.of()).get(node.name());
+    String message = "%s (node %s) was not prepared for gradients; import the graph that holds it";
+    require(own != null, message, node.type(), node.name());
+    return own.call(tf, node, gradients);
   }
 
   private static List<Operand<?>> ofIdentity(
       Ops tf, GraphOperation node, List<Output<?>> gradients) {
+    RawCustomGradient own = ATTACHED.getOrDefault(node.env(), Map.of()).get(node.name());
     List<Output<?>> known = new ArrayList<>();
     for (int i = 0; i < node.numOutputs(); i++) {
       Output<?> dy = gradients.get(i);
-      boolean passes = RawOps.isPresent(dy) || node.output(i).dataType() == DataType.DT_RESOURCE;
-      known.add(passes ? dy : new RawOps(tf).op("ZerosLike", node.output(i)));
+      boolean isNumber = node.output(i).dataType() != DataType.DT_RESOURCE;
+      Output<?> zeros =
+          own == null || !isNumber ? null : new RawOps(tf).op("ZerosLike", node.output(i));
+      known.add(RawOps.isPresent(dy) ? dy : zeros);
     }
-    RawCustomGradient own = OF_IDENTITIES.getOrDefault(node.env(), Map.of()).get(node.name());
     return own == null ? new ArrayList<>(known) : own.call(tf, node, known);
   }
 }

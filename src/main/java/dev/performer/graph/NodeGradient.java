@@ -1,20 +1,28 @@
 package dev.performer.graph;
 
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
+import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
+import org.tensorflow.proto.DataType;
 
-/** The gradient of one node: a rule for each op type that TensorFlow's C++ registry lacks. */
+/**
+ * A node and the gradients of its outputs, for a rule that gives those of its inputs: {@code x} and
+ * {@code y} are its first inputs, {@code result} is its first output.
+ */
 final class NodeGradient extends RawOps {
   private final GraphOperation node;
   private final List<Output<?>> gradients;
   final Output<?> x;
   final Output<?> y;
+  final Output<?> result;
   final Output<?> dy;
 
   NodeGradient(Ops tf, GraphOperation node, List<Output<?>> gradients) {
@@ -23,18 +31,86 @@ final class NodeGradient extends RawOps {
     this.gradients = gradients;
     x = node.input(0);
     y = node.numInputs() > 1 ? node.input(1) : null;
+    result = node.output(0);
     dy = gradients.get(0);
   }
 
-  /** A rule gives the gradients of the inputs in order; those left out at the end are zero. */
+  /** A rule gives the gradients of the inputs in order, null or left out at the end if none. */
   List<Operand<?>> by(Function<NodeGradient, List<Output<?>>> rule) {
-    List<Output<?>> found = rule.apply(this);
-    IntStream rest = IntStream.range(found.size(), node.numInputs());
-    return Stream.<Operand<?>>concat(found.stream(), rest.mapToObj(this::zeros)).toList();
+    List<Operand<?>> found = new ArrayList<>(rule.apply(this));
+    found.addAll(Collections.nCopies(node.numInputs() - found.size(), null));
+    return found;
+  }
+
+  String type() {
+    return node.type();
+  }
+
+  String name() {
+    return node.name();
+  }
+
+  Output<?> input(int number) {
+    return node.input(number);
+  }
+
+  /** All from a number on. */
+  Output<?>[] inputs(int from) {
+    return IntStream.range(from, node.numInputs()).mapToObj(node::input).toArray(Output<?>[]::new);
+  }
+
+  Output<?> output(int number) {
+    return node.output(number);
+  }
+
+  Output<?> gradient(int output) {
+    return gradients.get(output);
+  }
+
+  boolean hasGradient(int output) {
+    return isPresent(gradients.get(output));
+  }
+
+  Output<?> gradientOrZeros(int output) {
+    return hasGradient(output) ? gradient(output) : op("ZerosLike", node.output(output));
+  }
+
+  DataType type(String attribute) {
+    return node.attributes().getAttrType(attribute);
   }
 
   Output<?> zeros(int input) {
     return op("ZerosLike", node.input(input));
+  }
+
+  List<Output<?>> everyInput(Output<?> gradient) {
+    return Collections.nCopies(node.numInputs(), gradient);
+  }
+
+  boolean isReal(Output<?> value) {
+    return value.dataType() == DataType.DT_FLOAT || value.dataType() == DataType.DT_DOUBLE;
+  }
+
+  boolean flag(String attribute) {
+    return node.attributes().getAttrBool(attribute);
+  }
+
+  long integer(String attribute) {
+    return node.attributes().getAttrInt(attribute);
+  }
+
+  List<String> strings(String attribute) {
+    return List.of(node.attributes().getAttrStringList(attribute));
+  }
+
+  /** For an op that has some attributes of the node. */
+  UnaryOperator<OperationBuilder> same(String... attributes) {
+    return builder -> {
+      for (String name : attributes) {
+        builder.setAttr(name, node.attributes().getAttrValueProto(name));
+      }
+      return builder;
+    };
   }
 
   /**
@@ -42,46 +118,24 @@ final class NodeGradient extends RawOps {
    * the second output's own gradient (second order) is added where there is one.
    */
   Output<?> sparseCrossEntropy() {
-    Output<?> result = zeros(0); // [N, classes]
+    Output<?> found = zeros(0); // [N, classes]
     if (isPresent(dy)) {
       Output<?> perExample = op("ExpandDims", dy, integer(-1)); // [N, 1]
-      result = mul(perExample, node.output(1));
+      found = mul(perExample, node.output(1));
     }
-    if (gradients.size() > 1 && isPresent(gradients.get(1))) {
+    if (hasGradient(1)) {
       Output<?> second = gradients.get(1);
       Output<?> softmax = op("Softmax", x);
       Output<?> mean = keepingDims("Sum", mul(second, softmax), ints(-1)); // [N, 1]
-      result = op("AddV2", result, mul(op("Sub", second, mean), softmax));
+      found = op("AddV2", found, mul(op("Sub", second, mean), softmax));
     }
-    return result;
+    return found;
   }
 
-  /** d erfc(x)/dx = −2/√π · exp(−x²). */
-  Output<?> erfc() {
-    Output<?> bell = op("Exp", op("Neg", op("Square", x)));
-    return mul(dy, mul(scalar(-2 / Math.sqrt(Math.PI), x), bell));
-  }
-
-  /** x·log(1 + y), 0 where x is 0. */
-  List<Output<?>> xlog1py() {
-    Output<?> slopeY = op("Xdivy", x, op("AddV2", y, scalar(1, y)));
-    return slopes(op("Xlog1py", notZero(), y), slopeY);
-  }
-
-  /** x/y, 0 where x is 0. */
-  List<Output<?>> xdivy() {
-    return slopes(op("Xdivy", notZero(), y), op("Xdivy", op("Neg", x), op("Square", y)));
-  }
-
-  /** x − y·trunc(x/y). */
-  List<Output<?>> truncatedMod() {
-    Output<?> ratio = op("RealDiv", x, y);
-    return remainder(mul(op("Sign", ratio), op("Floor", op("Abs", ratio))));
-  }
-
-  /** Of x − y·quotient, where the quotient is a step. */
-  List<Output<?>> remainder(Output<?> quotient) {
-    return both(dy, op("Neg", mul(dy, quotient)));
+  /** The second output is the loss by logits, {@code [L, B, classes]}. */
+  Output<?> connectionist() {
+    Output<?> wide = op("ExpandDims", op("ExpandDims", dy, integer(-1)), integer(0));
+    return mul(wide, node.output(1));
   }
 
   Output<?> notZero() {
@@ -117,81 +171,13 @@ final class NodeGradient extends RawOps {
   }
 
   private Output<?> backwards(String type, Output<?> terms) {
-    var builder = builder(type, terms, y);
-    builder.setAttr("exclusive", node.attributes().getAttrBool("exclusive"));
-    builder.setAttr("reverse", !node.attributes().getAttrBool("reverse"));
-    return builder.build().output(0);
+    var builder = builder(type, terms, y).setAttr("exclusive", flag("exclusive"));
+    return builder.setAttr("reverse", !flag("reverse")).build().output(0);
   }
 
   /** √Σx²: x/norm, where the axes that were summed are put back. */
   Output<?> euclideanNorm() {
     Output<?> norm = keepingDims("EuclideanNorm", x, y);
     return mul(x, op("DivNoNan", op("Reshape", dy, op("Shape", norm)), norm));
-  }
-
-  /**
-   * Dense gradient of an embedding table: rows of the gradient are summed by their index.
-   *
-   * <p>With batch dimensions each batch entry has a table of its own, {@code [batch…, rows, …]};
-   * the tables are laid end to end and the indices moved accordingly.
-   */
-  Output<?> resourceGather() {
-    int batchDims = Math.toIntExact(node.attributes().getAttrInt("batch_dims"));
-    Output<?> table = op("VariableShape", x);
-    Output<?> rows = op("Prod", slice(table, 0, batchDims + 1), ints(0));
-    Output<?> inner = op("Slice", table, ints(batchDims + 1), ints(-1));
-    Output<?> updates = op("Reshape", dy, concat(ints(-1), inner));
-    Output<?> indices = batchDims == 0 ? y : endToEnd(table, batchDims);
-    return op("Reshape", op("UnsortedSegmentSum", updates, flat(indices), rows), table);
-  }
-
-  private Output<?> endToEnd(Output<?> table, int batchDims) {
-    Output<?> count = op("Prod", slice(op("Shape", y), 0, batchDims), ints(0));
-    Output<?> starts = mul(range(count), slice(table, batchDims, batchDims + 1));
-    Output<?> shape = concat(op("Reshape", count, ints(1)), ints(-1));
-    return op("AddV2", op("Reshape", y, shape), cast(column(starts), y));
-  }
-
-  /** Of the diagonals; what they do not take belongs to the value they are padded with. */
-  List<Output<?>> matrixDiag() {
-    Output<?> diagonal = diagonalOp("MatrixDiagPart", dy, y, scalar(0, dy));
-    Output<?> padding = op("Sub", sum(dy), sum(diagonal));
-    return List.of(diagonal, zeros(1), zeros(2), zeros(3), padding);
-  }
-
-  List<Output<?>> matrixDiagPart() {
-    Output<?> matrix = diagonalOp("MatrixSetDiag", zeros(0), dy, y);
-    return List.of(matrix, zeros(1), op("Sub", sum(dy), sum(matrix)));
-  }
-
-  /** An op in the version of the node, aligned like it. */
-  private Output<?> diagonalOp(String type, Output<?>... inputs) {
-    if (node.type().endsWith("V2")) {
-      return op(type + "V2", inputs);
-    }
-    String align = node.attributes().getAttrString("align");
-    return op(type + "V3", builder -> builder.setAttr("align", align), inputs);
-  }
-
-  private Output<?> sum(Output<?> all) {
-    return op("Sum", all, range(op("Rank", all)));
-  }
-
-  /** Overwritten elements get none. */
-  List<Output<?>> tensorScatterUpdate() {
-    Output<?> kept = op("TensorScatterUpdate", dy, y, zeros(2));
-    return List.of(kept, zeros(1), op("GatherNd", dy, y));
-  }
-
-  /** Each value's gradient goes where the value was. */
-  Output<?> topK() {
-    Output<?> shape = op("Shape", x); // of [..., C]
-    Output<?> k = op("Reshape", y, ints(1));
-    Output<?> indices = op("Reshape", node.output(1), concat(ints(-1), k)); // [R, k]
-    Output<?> rows = op("Size", op("Slice", indices, ints(0, 0), ints(-1, 1)));
-    Output<?> last = slice(op("ReverseV2", shape, ints(0)), 0, 1);
-    Output<?> starts = mul(range(rows), op("Prod", last, ints(0)));
-    Output<?> places = flat(op("AddV2", indices, column(starts)));
-    return op("Reshape", op("UnsortedSegmentSum", flat(dy), places, op("Size", x)), shape);
   }
 }

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
@@ -31,6 +32,11 @@ public final class OpDefinitions {
 
   public static Optional<OpDef> find(String opType) {
     return Optional.ofNullable(OPS.get(opType));
+  }
+
+  /** The names of all ops that take tensors. */
+  static Stream<String> withInputs() {
+    return OPS.values().stream().filter(op -> op.getInputArgCount() > 0).map(OpDef::getName);
   }
 
   public static void checkAttributes(NodeDef node, OpDef definition, String place) {
@@ -85,6 +91,27 @@ public final class OpDefinitions {
     }
     throw new PerformerException(
         "the op %s (node %s) has no output %s".formatted(node.getOp(), node.getName(), name));
+  }
+
+  /** An output as references inside functions write it: the argument's name and the index in it. */
+  static String outputName(NodeDef node, int index) {
+    OpDef definition = find(node.getOp()).orElseThrow();
+    Map<String, AttrValue> attributes = withDefaults(node, definition);
+    int offset = 0;
+    for (ArgDef arg : definition.getOutputArgList()) {
+      int length = length(arg, attributes);
+      if (index < offset + length) {
+        return arg.getName() + ":" + (index - offset);
+      }
+      offset += length;
+    }
+    throw new PerformerException(
+        "the op %s (node %s) has no output %s".formatted(node.getOp(), node.getName(), index));
+  }
+
+  /** Whether running an op again may give or do something else. */
+  static boolean isStateful(NodeDef node) {
+    return find(node.getOp()).map(OpDef::getIsStateful).orElse(true);
   }
 
   public static int length(ArgDef arg, Map<String, AttrValue> attributes) {

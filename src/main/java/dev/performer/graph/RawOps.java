@@ -26,6 +26,10 @@ class RawOps {
     }
   }
 
+  Output<?> orZeros(Output<?> gradient, Output<?> like) {
+    return isPresent(gradient) ? gradient : op("ZerosLike", like);
+  }
+
   Output<?> op(String type, Output<?>... inputs) {
     return builder(type, inputs).build().output(0);
   }
@@ -70,6 +74,72 @@ class RawOps {
     return op("Mul", x, y);
   }
 
+  Output<?> mul(double factor, Output<?> x) {
+    return op("Mul", scalar(factor, x), x);
+  }
+
+  /** value − x. */
+  Output<?> minus(double value, Output<?> x) {
+    return op("Sub", scalar(value, x), x);
+  }
+
+  Output<?> number(double value) {
+    return tf.constant(value).asOutput();
+  }
+
+  /** Of all elements. */
+  Output<?> sum(Output<?> all) {
+    return op("Sum", all, range(op("Rank", all)));
+  }
+
+  /** Rows of {@code [N, …]} by any indices. */
+  Output<?> gather(Output<?> rows, Output<?> indices) {
+    return op("GatherV2", rows, indices, integer(0));
+  }
+
+  /** Along the last dimension. */
+  Output<?> gatherLast(Output<?> x, Output<?> indices) {
+    return op("GatherV2", x, indices, integer(-1));
+  }
+
+  /** The last size of a tensor, {@code [1]}. */
+  Output<?> last(Output<?> x) {
+    return slice(op("ReverseV2", op("Shape", x), ints(0)), 0, 1);
+  }
+
+  /** With dimensions of size 1 at the end, as many as another tensor has more. */
+  Output<?> toRankOf(Output<?> x, Output<?> other) {
+    Output<?> more = op("Sub", op("Rank", other), op("Rank", x));
+    Output<?> ones = op("Fill", op("Reshape", more, ints(1)), integer(1));
+    return op("Reshape", x, concat(op("Shape", x), ones));
+  }
+
+  Output<?> roll(Output<?> x, int shift, int axis) {
+    return op("Roll", x, integer(shift), integer(axis));
+  }
+
+  Output<?> matMul(Output<?> x, Output<?> y, boolean isAdjointX, boolean isAdjointY) {
+    return op(
+        "BatchMatMulV2",
+        builder -> builder.setAttr("adj_x", isAdjointX).setAttr("adj_y", isAdjointY),
+        x,
+        y);
+  }
+
+  /** Of the last two dimensions. */
+  Output<?> adjoint(Output<?> matrix) {
+    Output<?> rank = op("Rank", matrix);
+    Output<?> batch = range(op("Sub", rank, integer(2)));
+    Output<?> turned = op("Sub", op("Reshape", rank, ints(1)), ints(1, 2));
+    return op("ConjugateTranspose", matrix, concat(batch, turned));
+  }
+
+  /** Bands below and above the diagonal; all of them where negative. */
+  Output<?> bandPart(Output<?> matrix, long lower, long upper) {
+    return op(
+        "MatrixBandPart", matrix, tf.constant(lower).asOutput(), tf.constant(upper).asOutput());
+  }
+
   /** Over some axes, which stay with size 1. */
   Output<?> keepingDims(String reduction, Output<?> x, Output<?> axes) {
     return op(reduction, builder -> builder.setAttr("keep_dims", true), x, axes);
@@ -93,5 +163,17 @@ class RawOps {
     Output<?> shape = op("Shape", x);
     Output<?> axes = op("BroadcastGradientArgs", shape, op("Shape", other));
     return op("Reshape", op("Sum", gradient, axes), shape);
+  }
+
+  /** Sums a gradient over what broadcasting added to all but the last two dimensions. */
+  Output<?> unbroadcastBatch(Output<?> gradient, Output<?> x) {
+    Output<?> shape = op("Shape", x);
+    Output<?> axes = op("BroadcastGradientArgs", batch(x), batch(gradient));
+    return op("Reshape", op("Sum", gradient, axes), shape);
+  }
+
+  private Output<?> batch(Output<?> x) {
+    Output<?> size = op("Sub", op("Rank", x), integer(2));
+    return op("Slice", op("Shape", x), ints(0), op("Reshape", size, ints(1)));
   }
 }

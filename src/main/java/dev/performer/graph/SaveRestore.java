@@ -13,12 +13,14 @@ import java.util.Map;
 import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
+import org.tensorflow.Output;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.SaverDef;
 import org.tensorflow.types.TString;
 import org.tensorflow.types.family.TType;
@@ -76,10 +78,15 @@ public final class SaveRestore {
     return new SaveRestore(tf, variables, Map.of());
   }
 
-  /** Writes tensors, which the caller closes, and what more ops compute, all by checkpoint key. */
+  /**
+   * Writes tensors, which the caller closes, and what more ops compute, all by checkpoint key.
+   *
+   * @param types as which tensors are stored, where it is not their own
+   */
   public static void write(
       Path target,
       Map<String, ? extends Tensor> values,
+      Map<String, DataType> types,
       Function<Ops, Map<String, Operand<?>>> more) {
     try (Graph graph = new Graph();
         Session session = new Session(graph, false)) {
@@ -89,9 +96,15 @@ public final class SaveRestore {
       values.forEach(
           (key, value) -> stored.put(key, tf.placeholder(Tensors.javaType(value.dataType()))));
       values.forEach((key, value) -> runner.feed(stored.get(key), value));
+      types.forEach((key, type) -> stored.replace(key, cast(tf, stored.get(key), type)));
       stored.putAll(more.apply(tf));
       new SaveRestore(tf, List.of(), stored).save(runner, target);
     }
+  }
+
+  private static Output<?> cast(Ops tf, Operand<?> value, DataType type) {
+    var cast = tf.scope().opBuilder("Cast", "Cast").addInput(value.asOutput());
+    return cast.setAttr("DstT", type).build().output(0);
   }
 
   private static Operand<TString> whole(Ops tf, int count) {

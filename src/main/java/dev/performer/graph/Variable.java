@@ -35,6 +35,15 @@ public record Variable(
     return new Variable(name, handle, type, shape, trainable, key);
   }
 
+  /** The same, which no optimizer changes. */
+  public Variable frozen() {
+    return new Variable(name, handle, type, shape, false, checkpointKey);
+  }
+
+  public Variable withType(Class<? extends TType> other) {
+    return new Variable(name, handle, other, shape, trainable, checkpointKey);
+  }
+
   Variable withHandle(Output<?> other) {
     return new Variable(name, other, type, shape, trainable, checkpointKey);
   }

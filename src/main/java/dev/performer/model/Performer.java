@@ -132,7 +132,7 @@ public final class Performer {
     if (config.classToken() && mask != null) {
       mask = Sequences.inFront(tf, mask, tf.constant(1f));
     }
-    Operand<TInt32> positions = Sequences.positions(tf, read.tokens(), config.classToken() ? 1 : 0);
+    Operand<TInt32> positions = positions(tf, read.tokens(), config.classToken() ? 1 : 0);
     var context = new Stack.Context(mask, rotation(tf, positions), null, null, drop, null);
     var encoded = encoder.apply(tf, read.tokens(), inputs.tokenTypes(), positions, context);
     Operand<TFloat32> decoded =
@@ -143,10 +143,17 @@ public final class Performer {
   private Operand<TFloat32> decode(
       Ops tf, Inputs inputs, Operand<TFloat32> encoded, Operand<TFloat32> seen, Dropout drop) {
     var read = Sequences.read(tf, inputs.decoderTokens(), inputs.decoderMask(), config, true);
-    var positions = Sequences.positions(tf, read.tokens(), 0);
+    var positions = positions(tf, read.tokens(), 0);
     var rotation = rotation(tf, positions);
     var context = new Stack.Context(read.mask(), rotation, encoded, seen, drop, null);
     return decoder.apply(tf, read.tokens(), null, positions, context).hidden();
+  }
+
+  /** {@code [L]}; {@code [B, L]} where they depend on the tokens. */
+  private Operand<TInt32> positions(Ops tf, Operand<TInt32> tokens, int more) {
+    return config.positions() == Positions.LEARNED_BEHIND_PADDING
+        ? Sequences.positionsBehindPadding(tf, tokens, config.padId())
+        : Sequences.positions(tf, tokens, more);
   }
 
   /**
@@ -171,7 +178,9 @@ public final class Performer {
     require(!isWhole, "a model with a decoder or a class token cannot run piece by piece");
     Dropout none = Dropout.none();
     var context = new Stack.Context(null, rotation(tf, positions), null, null, none, mixing);
-    return outputs(tf, encoder.apply(tf, tokens, null, positions, context), null, null, none);
+    int first = config.firstPosition();
+    var at = first == 0 ? positions : tf.math.add(positions, tf.constant(first));
+    return outputs(tf, encoder.apply(tf, tokens, null, at, context), null, null, none);
   }
 
   private Rotation rotation(Ops tf, Operand<TInt32> positions) {

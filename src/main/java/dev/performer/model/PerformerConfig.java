@@ -33,7 +33,7 @@ import java.util.OptionalInt;
  * @param heads H
  * @param headSize D; 0 for hiddenSize / heads
  * @param mlpSize F; 0 for 4 × hiddenSize
- * @param activation in the MLP and in {@code headTransform}
+ * @param activation in the MLP
  * @param normalization where layer norms stand
  * @param attentionBias whether the dense layers around attention have biases
  * @param positions how a token knows its position
@@ -46,6 +46,8 @@ import java.util.OptionalInt;
  * @param tiedOutput whether logits use the transposed token table
  * @param headTransform whether a dense layer, the activation and a norm stand before the logits
  *     (BERT)
+ * @param headActivation in {@code headTransform}; null for {@code activation}
+ * @param headEpsilon of the norm of {@code headTransform}; null for that of all norms
  * @param pooler whether a dense layer with tanh follows the pooling, as BERT's on the first token
  * @param pooling how a sequence becomes a vector for the pooler and the classifier
  * @param maskPooling whether pooling leaves padding out
@@ -77,6 +79,8 @@ public record PerformerConfig(
     boolean maskSequence,
     boolean tiedOutput,
     boolean headTransform,
+    Activation headActivation,
+    Double headEpsilon,
     boolean pooler,
     Pooling pooling,
     boolean maskPooling,
@@ -118,7 +122,7 @@ public record PerformerConfig(
     matrix("hiddenSize", hiddenSize, "mlpSize", mlpSize);
     matrix("heads × headSize", (long) heads * headSize, "hiddenSize", hiddenSize);
     if (positions.isTable() || pooling == Pooling.FLATTEN) {
-      matrix("maxLength", maxLength + 1L, "hiddenSize", hiddenSize);
+      matrix("maxLength", 1L + maxLength + (padId == null ? 0 : padId), "hiddenSize", hiddenSize);
     }
     matrix("tokenTypes", tokenTypes, "hiddenSize", hiddenSize);
     matrix("classes", classes, "hiddenSize", hiddenSize);
@@ -140,6 +144,10 @@ public record PerformerConfig(
     require(hasWhole, "classToken needs a task without logits of tokens");
     boolean isOdd = positions == Positions.ROTARY && headSize % 2 != 0;
     require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
+    boolean skipsPadding = positions == Positions.LEARNED_BEHIND_PADDING;
+    String behind = "positions learned-behind-padding need padId, and no classToken";
+    require(!skipsPadding || padId != null && !classToken, behind);
+    require(headEpsilon == null || headEpsilon >= 0, "headEpsilon must be 0 or more");
     int entries = attention.size();
     String message = "attention has %d entries for %d layers; give one, or one each";
     require(entries == 1 || entries == layers, message, entries, layers);
@@ -272,7 +280,12 @@ public record PerformerConfig(
 
   /** Rows that a position needs, the class token's included. */
   int positionRows() {
-    return maxLength + (classToken ? 1 : 0);
+    return firstPosition() + maxLength + (classToken ? 1 : 0);
+  }
+
+  /** The row of the first token in a table of positions. */
+  int firstPosition() {
+    return positions == Positions.LEARNED_BEHIND_PADDING ? padId + 1 : 0;
   }
 
   /** Whether a classifier is built. */
@@ -291,6 +304,9 @@ public record PerformerConfig(
     /** A trained table that begins as {@link #SINUSOIDAL}. */
     @JsonProperty("learned-from-sinusoids")
     LEARNED_FROM_SINUSOIDS,
+    /** A trained table, padding at row padId, other tokens counted from the next on: RoBERTa. */
+    @JsonProperty("learned-behind-padding")
+    LEARNED_BEHIND_PADDING,
     /** Added constants: see {@link dev.performer.nn.Sinusoids#interleaved}; Google's JAX code. */
     @JsonProperty("sinusoidal")
     SINUSOIDAL,
@@ -305,7 +321,7 @@ public record PerformerConfig(
 
     /** Whether there is a trained table. */
     public boolean isTable() {
-      return this == LEARNED || this == LEARNED_FROM_SINUSOIDS;
+      return this == LEARNED || this == LEARNED_FROM_SINUSOIDS || this == LEARNED_BEHIND_PADDING;
     }
   }
 

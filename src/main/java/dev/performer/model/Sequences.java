@@ -33,6 +33,13 @@ public final class Sequences {
     return tf.range(tf.constant(0), tf.math.add(length, tf.constant(more)), tf.constant(1));
   }
 
+  /** {@code [B, L]}: padding at {@code padId}, other tokens counted from {@code padId + 1} on. */
+  static Operand<TInt32> positionsBehindPadding(Ops tf, Operand<TInt32> tokens, int padId) {
+    var pad = tf.constant(padId);
+    Operand<TInt32> isToken = tf.dtypes.cast(tf.math.notEqual(tokens, pad), TInt32.class);
+    return tf.math.add(tf.math.mul(tf.math.cumsum(isToken, tf.constant(1)), isToken), pad);
+  }
+
   /** {@code first} in front, and the last column dropped. */
   private static <T extends TNumber> Operand<T> shifted(Ops tf, Operand<T> x, Operand<T> first) {
     var size = tf.math.sub(tf.shape(x), tf.array(0, 1));

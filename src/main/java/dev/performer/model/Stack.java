@@ -155,8 +155,12 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
 
     /** A layer norm of the configuration. */
     LayerNorm norm(Parameters in) {
-      var norm = config.normalization();
-      return LayerNorm.create(in, config.hiddenSize(), norm.epsilon(), norm.formula());
+      return norm(in, config.normalization().epsilon());
+    }
+
+    /** The same with an epsilon of its own. */
+    LayerNorm norm(Parameters in, double epsilon) {
+      return LayerNorm.create(in, config.hiddenSize(), epsilon, config.normalization().formula());
     }
 
     private MultiHeadAttention attention(Parameters in, AttentionConfig attention) {

@@ -40,11 +40,16 @@ record TaskHeads(
         config,
         config.pooler() ? Dense.create(all.in("pooler"), pooledSize(config), size) : null,
         hasTransform ? Dense.create(head.in("transform"), size, size) : null,
-        hasTransform ? blocks.norm(head.in("norm")) : null,
+        hasTransform ? norm(head.in("norm"), config, blocks) : null,
         hasLogits && !isTied ? Dense.logits(head.in("logits"), size, vocabulary) : null,
         isTied ? head.trainable("logits/bias", new Initializer.Constant(0), vocabulary) : null,
         tokens,
         classifier(all.in("classifier"), config));
+  }
+
+  private static LayerNorm norm(Parameters in, PerformerConfig config, Blocks blocks) {
+    Double own = config.headEpsilon();
+    return own == null ? blocks.norm(in) : blocks.norm(in, own);
   }
 
   private static List<Dense> classifier(Parameters in, PerformerConfig config) {
@@ -71,7 +76,9 @@ record TaskHeads(
     }
     Operand<TFloat32> hidden = x;
     if (transform != null) {
-      hidden = config.activation().apply(tf, transform.apply(tf, hidden));
+      Activation own = config.headActivation();
+      Activation activation = own == null ? config.activation() : own;
+      hidden = activation.apply(tf, transform.apply(tf, hidden));
       hidden = transformNorm.apply(tf, hidden);
     }
     return tiedBias == null

@@ -38,9 +38,14 @@ public record Converter(FavorConversion conversion) {
     String note = note(conversion, converted);
     ModelCard old = model.card();
     var lm = old.languageModel();
-    lm = lm == null ? null : PerformerModels.languageModel(config, lm.masking());
+    lm =
+        lm == null
+            ? null
+            : PerformerModels.languageModel(config, lm.masking()).withEnd(old.learntEnd());
     var origin = origin(old).madeFrom(source, List.of(note)); // metrics were of exact attention
-    var card = ModelCard.of(config.attentionOf(0), old.vocabulary(), lm, origin);
+    var card =
+        ModelCard.of(config.attentionOf(0), old.vocabulary(), lm, origin)
+            .withEmbedding(old.embedding());
     PerformerModels.write(config, converted.weights(), card, target, replace);
     return new Outcome(target, converted.layers(), note);
   }

@@ -12,6 +12,7 @@ import dev.performer.distill.ModelSequences;
 import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -82,7 +83,13 @@ public final class DistillJob extends Job<DistillJob> {
       }
       trainer.restoreBest();
       ModelCard card = card(models, data, result);
-      Path exported = export(student.path(), card, trainer.session(), distiller.student());
+      Path exported =
+          export(
+              student.path(),
+              card,
+              trainer.session(),
+              distiller.student(),
+              run.resolve(ModelTraining.MODEL));
       var held = data.validation().atMost(4);
       var batch = data.batches(held, 1024, 0).inOrder().get(0);
       var signature = ModelOptions.DEFAULT.withSignature(ImportedModel.DEFAULT_SIGNATURE);
@@ -137,6 +144,7 @@ public final class DistillJob extends Job<DistillJob> {
             .trained(on, seed, step, metrics(result.before()), metrics(result.best()));
     return ModelCard.of(old.attention(), old.vocabulary(), old.languageModel(), provenance)
         .withConfig(old.config())
+        .withEmbedding(old.embedding())
         .withData(old.data());
   }
 

@@ -5,7 +5,8 @@ import static dev.performer.PerformerException.require;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
-import dev.performer.savedmodel.ImportedModel;
+import dev.performer.model.TextEmbedding;
+import dev.performer.model.TextEmbedding.Pooling;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -13,17 +14,20 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
- * Turns sequences into vectors, with a model's signature {@code embed} or, of encoders, its states.
- * Safe for use by several threads.
+ * Turns sequences into vectors, with a model's signature {@code embed} or with any output that has
+ * vectors, pooled and normalised as the model records it.
+ *
+ * <p>* Safe for use by several threads.
  */
 public final class Embedder implements AutoCloseable {
-  private static final List<String> STATES = List.of("embeddings", "sequence_output");
   private static final int BATCH = 8;
 
+  private final EmbeddingSpec spec;
   private final TokenInput.Runner runner;
 
-  private Embedder(TokenInput input) {
-    runner = TokenInput.Runner.load(input);
+  private Embedder(EmbeddingSpec spec) {
+    this.spec = spec;
+    runner = TokenInput.Runner.load(spec.input());
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -33,35 +37,29 @@ public final class Embedder implements AutoCloseable {
 
   /** Loads a model. @throws PerformerException if the meaning of its ids is not known */
   public static Embedder load(Model model) {
-    return load(input(model, false));
+    return load(EmbeddingSpec.of(model));
   }
 
-  /** Loads a model whose input is known. */
-  public static Embedder load(TokenInput input) {
-    return new Embedder(input);
-  }
-
-  /** How a model takes sequences to embed; {@code idsOnly} where no text is, only ids. */
-  public static TokenInput input(Model model, boolean idsOnly) {
-    boolean hasEmbed = model.signatures().containsKey("embed");
-    String signature = hasEmbed ? "embed" : ImportedModel.DEFAULT_SIGNATURE;
-    var options = ModelOptions.DEFAULT.withSignature(signature);
-    return model.with(options.withTokenizer(model.options().tokenizer())).input(idsOnly);
+  /** Loads a model whose vectors are known. */
+  public static Embedder load(EmbeddingSpec spec) {
+    return new Embedder(spec);
   }
 
   /** How the model takes sequences, and reads them from files. */
   public TokenInput input() {
-    return runner.input();
+    return spec.input();
   }
 
-  /** The mean over a text's tokens, {@code [E]}. */
+  /** The vector of a text, {@code [E]}. */
   public float[] embed(String text) {
     return embed(List.of(text)).get(0);
   }
 
-  /** The means over the tokens of texts, in their order, {@code [E]} each. */
+  /** The vectors of texts, in their order, {@code [E]} each. */
   public List<float[]> embed(List<String> texts) {
-    NpyArray vectors = embed(input().encode(texts), Pooling.MEAN, BATCH).get("embedding");
+    NpyArray vectors = embed(input().encode(texts), BATCH).get("embedding");
+    String perToken = "%s: gives a vector for each token; choose how they are pooled";
+    require(vectors != null, perToken, input().model());
     float[] all = vectors.floats(); // [N, E]
     int size = (int) vectors.shape()[1];
     return IntStream.range(0, texts.size())
@@ -75,80 +73,75 @@ public final class Embedder implements AutoCloseable {
    * @param batch sequences that run at a time at most
    * @return first 'embedding' {@code [N, E]}, or 'embeddings' {@code [N, L, E]} without pooling,
    *     zero where there is padding; then 'tokens' {@code [N, L]} and 'lengths' {@code [N]}
-   * @throws PerformerException if the model has no vectors of tokens
+   * @throws PerformerException if the output has other shapes
    */
-  public Map<String, NpyArray> embed(TokenizedSequences sequences, Pooling pooling, int batch) {
-    boolean isPerToken = pooling == Pooling.NONE;
-    String name = isPerToken ? "embeddings" : "embedding";
-    TokenInput.Runner.Kept pooled =
-        (outputs, ids, length) ->
-            Map.of(name, pooling.apply(states(outputs), ids, length, input()));
-    return runner.run(sequences, batch, isPerToken, pooled);
+  public Map<String, NpyArray> embed(TokenizedSequences sequences, int batch) {
+    boolean isEven = spec.pooling() == Pooling.NONE;
+    return runner.run(sequences, batch, isEven, List.of(spec.output()), this::vectors);
   }
 
-  private NpyArray states(Map<String, NpyArray> outputs) {
-    String missing =
-        "%s: has no vectors of tokens: expected a signature embed, or an output %s; there are %s";
-    var found = STATES.stream().filter(outputs::containsKey).findFirst();
-    String wanted = String.join(" or ", STATES);
-    require(found.isPresent(), missing, input().model(), wanted, outputs.keySet());
-    return outputs.get(found.get());
-  }
-
-  /** How the states of a sequence's tokens become one vector; padding never counts. */
-  public enum Pooling {
-    MEAN,
-    MAX,
-    SUM,
-    /** The class token that the model puts in front, else the first token. */
-    CLS,
-    /** One vector per token. */
-    NONE;
-
-    /**
-     * @param states {@code [B, L, E]}; {@code [B, L + 1, E]} where a class token stands in front
-     * @param ids of each row, without padding behind them
-     * @param length L
-     * @return {@code [B, E]}; {@code [B, L, E]} for {@link #NONE}
-     */
-    private NpyArray apply(NpyArray states, List<int[]> ids, int length, TokenInput input) {
-      int positions = (int) states.shape()[1];
-      int size = (int) states.shape()[2];
-      float[] all = states.floats();
-      int rows = ids.size();
-      int width = this == NONE ? length * size : size;
-      float[] result = new float[rows * width];
-      for (int r = 0; r < rows; r++) {
-        int from = (r * positions + positions - length) * size; // behind a class token
-        if (this == NONE) {
-          System.arraycopy(all, from, result, r * width, ids.get(r).length * size);
-        } else if (this == CLS) {
-          System.arraycopy(all, r * positions * size, result, r * width, size);
-        } else {
-          for (int c = 0; c < size; c++) {
-            result[r * size + c] = (float) pooled(all, from + c, size, ids.get(r), input);
-          }
-        }
-      }
-      long[] shape = this == NONE ? new long[] {rows, length, size} : new long[] {rows, size};
-      return NpyArray.of(result, shape);
+  private Map<String, NpyArray> vectors(
+      Map<String, NpyArray> outputs, List<int[]> ids, int length) {
+    NpyArray states = outputs.get(spec.output());
+    boolean isVector = states.shape().length == 2;
+    boolean isKnown = isVector || states.shape().length == 3 && states.shape()[1] >= length;
+    String unfit = "%s: the output %s is %s; expected [B, E], or [B, L, E] of each token";
+    require(isKnown, unfit, input().model(), spec.output(), states);
+    if (!isVector && spec.pooling() == Pooling.NONE) {
+      return Map.of("embeddings", perToken(states, ids, length));
     }
+    int rows = ids.size();
+    int size = (int) states.shape()[states.shape().length - 1];
+    float[] all = states.floats();
+    float[] result = isVector ? all : new float[rows * size];
+    for (int r = 0; r < rows; r++) {
+      float[] vector =
+          isVector
+              ? Arrays.copyOfRange(all, r * size, (r + 1) * size)
+              : pooled(all, r, (int) states.shape()[1], length, ids.get(r), size);
+      if (spec.normalize()) {
+        TextEmbedding.normalize(vector);
+      }
+      System.arraycopy(vector, 0, result, r * size, size);
+    }
+    return Map.of("embedding", NpyArray.of(result, rows, size));
+  }
 
-    /** Of one component; 0 for a sequence without tokens. */
-    private double pooled(float[] all, int from, int step, int[] ids, TokenInput input) {
+  /** Of a class token that stands in front, nothing. */
+  private NpyArray perToken(NpyArray states, List<int[]> ids, int length) {
+    int positions = (int) states.shape()[1];
+    int size = (int) states.shape()[2];
+    float[] all = states.floats();
+    float[] result = new float[ids.size() * length * size];
+    for (int r = 0; r < ids.size(); r++) {
+      int from = (r * positions + positions - length) * size;
+      System.arraycopy(all, from, result, r * length * size, ids.get(r).length * size);
+    }
+    return NpyArray.of(result, ids.size(), length, size);
+  }
+
+  /** Zero for a sequence without tokens. */
+  private float[] pooled(float[] all, int row, int positions, int length, int[] ids, int size) {
+    boolean isFirst = spec.pooling() == Pooling.CLS;
+    int from = (row * positions + (isFirst ? 0 : positions - length)) * size;
+    boolean[] real = new boolean[Math.max(ids.length, isFirst ? 1 : 0)];
+    for (int i = 0; i < ids.length; i++) {
+      real[i] = input().isReal(ids[i]);
+    }
+    boolean isMax = spec.pooling() == Pooling.MAX;
+    double[] weights = isMax ? null : spec.pooling().weights(real);
+    float[] vector = new float[size];
+    for (int c = 0; c < size; c++) {
       double sum = 0;
       double max = Double.NEGATIVE_INFINITY;
-      int count = 0;
-      for (int i = 0; i < ids.length; i++) {
-        if (input.isReal(ids[i])) {
-          double x = all[from + i * step];
-          sum += x;
-          max = Math.max(max, x);
-          count++;
-        }
+      for (int i = 0; i < real.length; i++) {
+        double x = all[from + i * size + c];
+        sum += isMax || weights[i] == 0 ? 0 : weights[i] * x;
+        max = real[i] ? Math.max(max, x) : max;
       }
-      return count == 0 ? 0 : this == MAX ? max : this == SUM ? sum : sum / count;
+      vector[c] = (float) (!isMax ? sum : max == Double.NEGATIVE_INFINITY ? 0 : max);
     }
+    return vector;
   }
 
   /** Frees the model. */

@@ -7,15 +7,27 @@ import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.SequenceSource;
+import dev.performer.pipeline.TaskReader.Known;
 import dev.performer.recipe.EvaluationData;
 import dev.performer.recipe.EvaluationData.Request;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
+import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.TaskCard;
+import dev.performer.training.BatchSource;
 import dev.performer.training.ImportedLanguageModel;
+import dev.performer.training.ImportedLoss;
+import dev.performer.training.ImportedTask;
+import dev.performer.training.LossGraph;
+import dev.performer.training.Trainable;
+import dev.performer.training.Validation;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
+import org.tensorflow.Session;
 
 /**
  * Loss, accuracy, perplexity and what else its task measures of a model.
@@ -35,20 +47,22 @@ public final class Evaluator {
 
   private final Model model;
   private final Optional<EvaluationData> trained;
+  private final Optional<TaskCard> task;
 
-  private Evaluator(Model model, Optional<EvaluationData> trained) {
+  private Evaluator(Model model, Optional<EvaluationData> trained, Optional<TaskCard> task) {
     this.model = model;
     this.trained = trained;
+    this.task = task;
   }
 
   /** Evaluates a model on data that are read as those it was trained on, where it records how. */
   public static Evaluator of(Model model) {
-    return new Evaluator(model, EvaluationData.of(model.path()));
+    return new Evaluator(model, EvaluationData.of(model.path()), model.card().map(ModelCard::task));
   }
 
   /** Evaluates a model on data that are read as a recipe specifies. */
   public static Evaluator of(Model model, Recipe recipe) {
-    return new Evaluator(model, Optional.of(EvaluationData.of(recipe)));
+    return new Evaluator(model, Optional.of(EvaluationData.of(recipe)), Optional.empty());
   }
 
   /**
@@ -56,6 +70,11 @@ public final class Evaluator {
    * as letters that are unknown.
    */
   public record Outcome(Evaluation evaluation, String data, Optional<String> report) {}
+
+  /** Whether a file has labels for what the model learnt to guess of such. */
+  public boolean readsLabels(Path file) {
+    return task.isPresent() && TaskReader.isLabelled(file);
+  }
 
   /** Whether there are data without a file: those of a recipe, or made-up ones. */
   public boolean hasOwnData() {
@@ -75,6 +94,9 @@ public final class Evaluator {
 
   /** The same, read as requested. @throws PerformerException if the data do not fit the model */
   public Outcome evaluate(Path file, Request request) {
+    if (readsLabels(file)) {
+      return labelled(file, request);
+    }
     if (readsAsInTraining(file)) {
       return asInTraining(Optional.of(file), request);
     }
@@ -84,6 +106,39 @@ public final class Evaluator {
       throw new PerformerException(text.formatted(model.path(), file)).settledBy("recipe");
     }
     return evaluate(SequenceSource.file(file), request);
+  }
+
+  private Outcome labelled(Path file, Request request) {
+    TaskCard card = task.orElseThrow();
+    var batching =
+        new SequenceBatching(
+            request.length(),
+            SequenceBatching.LABELLED.crop(),
+            request.size() == null ? SequenceBatching.LABELLED.size() : request.size(),
+            request.end());
+    try (var imported = ImportedModel.load(model.directory(), List.of(card.signature()))) {
+      var spec = imported.signatures().get(card.signature());
+      var reader = new TaskReader(model, spec, FineTuneTask.of(card), batching);
+      String text = request.text() == null ? card.text() : request.text();
+      List<String> labels =
+          request.label() == null ? card.labels() : List.of(request.label().split(","));
+      var read = reader.read(file, new Known(text, labels, card.classes()));
+      Trainable trainable =
+          card.kind() == null
+              ? ImportedLoss.of(
+                      imported,
+                      spec.name(),
+                      FineTuneTask.of(card).losses(),
+                      read.examples().first())
+                  .trainable()
+              : ImportedTask.of(imported, card, LossGraph.Options.NONE).trainable();
+      try (BatchSource source = read.examples().evaluation();
+          Session session = new Session(imported.graph(), false)) {
+        trainable.initializer().accept(session);
+        var evaluation = Validation.of(trainable, source).evaluate(session, () -> false);
+        return new Outcome(evaluation.orElseThrow(), source.name(), source.reportOnce());
+      }
+    }
   }
 
   /** Evaluates on the validation data of the recipe, or on made-up examples. */

@@ -1,36 +1,30 @@
 package dev.performer.pipeline;
 
-import static dev.performer.PerformerException.require;
-
 import dev.performer.PerformerException;
-import dev.performer.data.Batching;
-import dev.performer.data.ExampleBatches;
-import dev.performer.data.HeldOut;
 import dev.performer.data.SequenceSource;
-import dev.performer.data.TokenBatch;
 import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.savedmodel.ImportedModel;
-import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.FineTuneOptions;
-import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LoopOptions;
-import dev.performer.training.ModelCards;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /**
- * Continues the training of any language model on sequences, Python's SavedModels included: trains,
- * exports the best weights as the same model with other values, and compares the export with what
- * was trained.
+ * Continues the training of any model, Python's SavedModels included: of a language model on
+ * sequences, of any on labelled examples. Trains, exports the best weights, as the same model with
+ * other values or with a new layer, and compares the export with what was trained.
  *
  * <p>The run directory gets config.json, metrics.jsonl, checkpoints/ and, at the end, model/.
  */
 public final class FineTuneJob extends Job<FineTuneJob> {
-  private final LanguageModelSpec spec;
-  private final SequenceSource train;
+  private final Supplier<Tuning> tuning;
+  private Path validationFile;
   private SequenceSource validation;
   private SequenceBatching batching = SequenceBatching.DEFAULT;
   private LoopOptions loop = FineTuneOptions.LOOP;
@@ -38,8 +32,14 @@ public final class FineTuneJob extends Job<FineTuneJob> {
 
   private FineTuneJob(LanguageModelSpec spec, SequenceSource train, Path run) {
     super(run);
-    this.spec = spec;
-    this.train = train;
+    tuning = () -> new LanguageTuning(spec, train, validation, batching);
+  }
+
+  private FineTuneJob(Model model, FineTuneTask task, Path train, Path run) {
+    super(run);
+    batching = SequenceBatching.LABELLED;
+    loop = FineTuneOptions.TASK_LOOP;
+    tuning = () -> new TaskTuning(model, task, train, validationFile, batching);
   }
 
   /**
@@ -53,6 +53,22 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   /** The same of a model that is used in a way of its own. */
   public static FineTuneJob of(LanguageModelSpec model, SequenceSource train, Path run) {
     return new FineTuneJob(model, train, run);
+  }
+
+  /**
+   * A model of any kind learns from labelled examples.
+   *
+   * @param train CSV or TSV, gzipped or not; TFRecords; an .npz whose arrays are named like the
+   *     signature's inputs, with the labels beside them; or a folder of images for each class
+   */
+  public static FineTuneJob of(Model model, FineTuneTask task, Path train, Path run) {
+    return new FineTuneJob(model, task, train, run);
+  }
+
+  /** Labelled examples for evaluation only; where it is null, every 20th is held out. */
+  public FineTuneJob validation(Path file) {
+    validationFile = file;
+    return this;
   }
 
   /** For evaluation only; where it is null, every 20th sequence is held out. */
@@ -86,20 +102,18 @@ public final class FineTuneJob extends Job<FineTuneJob> {
    *     checkpoints are good
    */
   public Outcome run(Progress progress) {
-    FineTuneOptions.Data data = data();
-    var options = new FineTuneOptions(spec.objective(), batching.of(spec), loop);
-    Optional<Path> moments = continueOptimizer ? Optional.of(moments()) : Optional.empty();
-    RunSource source = RunSource.of(path(), spec.tensors().signature());
+    Tuning learning = tuning.get();
+    Path path = learning.model().path();
+    Optional<Path> moments = continueOptimizer ? Optional.of(moments(path)) : Optional.empty();
+    RunSource source = RunSource.of(path, learning.signature());
     if (resume) {
       source.requireStarted(run);
     }
-    try (ImportedModel model = spec.load()) {
-      var language = ImportedLanguageModel.of(model, spec.tensors());
-      requireTrainable(model, progress);
-      try (var tuner =
-          resume
-              ? options.resume(language, data, run, progress)
-              : options.start(language, data, run, progress)) {
+    try (var imported =
+        ImportedModel.load(
+            learning.model().directory(), List.of(learning.signature()), loop.adaptation())) {
+      Tuning.Started started = learning.start(imported, loop, run, resume, progress);
+      try (var tuner = started.trainer()) {
         if (!resume) {
           moments.ifPresent(tuner::restoreOptimizer);
         }
@@ -110,68 +124,19 @@ public final class FineTuneJob extends Job<FineTuneJob> {
           return new Outcome(result, run, Optional.empty(), Double.NaN);
         }
         tuner.restoreBest();
-        Path exported = export(path(), card(data, result), tuner.session(), model.variables());
-        TokenBatch batch = batch(data, language.fit(options.batching()).forEvaluation());
-        float[] trained = language.logits(tuner.session(), batch);
-        String logits = spec.tensors().logits();
-        double difference = difference(exported, spec.input(), batch, logits, trained);
-        return new Outcome(result, run, Optional.of(exported), difference);
+        imported.merge(tuner.session());
+        Path target = run.resolve(ModelTraining.MODEL);
+        double difference = started.export(result, target);
+        return new Outcome(result, run, Optional.of(target), difference);
       }
     }
   }
 
-  private Path path() {
-    return spec.model().path();
-  }
-
-  private FineTuneOptions.Data data() {
-    if (validation != null) {
-      return new FineTuneOptions.Data(spec.tokenizer(), train, validation);
-    }
-    var split = HeldOut.of(train);
-    try (var training = split.train().open()) {
-      if (!training.hasNext()) {
-        String text = "%s: one sequence cannot be split; give other ones for validation";
-        throw new PerformerException(text.formatted(train.name())).settledBy("validation");
-      }
-    }
-    return new FineTuneOptions.Data(spec.tokenizer(), split.train(), split.validation());
-  }
-
-  private Path moments() {
+  private static Path moments(Path path) {
     String missing =
         "%s: has no state of an optimizer (%s) to continue; import a checkpoint that holds one"
-            .formatted(path(), PerformerModels.OPTIMIZER);
-    return PerformerModels.optimizer(path())
+            .formatted(path, PerformerModels.OPTIMIZER);
+    return PerformerModels.optimizer(path)
         .orElseThrow(() -> new PerformerException(missing).settledBy("continueOptimizer"));
-  }
-
-  private void requireTrainable(ImportedModel model, Progress progress) {
-    var trainability = model.trainability(spec.tensors().signature(), spec.tensors().logits());
-    String found = path() + " " + trainability.summary();
-    require(!trainability.trainable().isEmpty(), "%s", found);
-    if (!trainability.isTrainable()) {
-      progress.message("Warning: " + found);
-    }
-  }
-
-  private ModelCard card(FineTuneOptions.Data data, TrainingResult result) {
-    Optional<ModelCard> old = spec.model().card();
-    String from = path().toString();
-    String on = data.train().name();
-    var provenance =
-        ModelCards.provenance(
-            from, on, loop.seed(), result.bestStep(), result.before(), result.best());
-    var attention = old.map(ModelCard::attention).orElse(null);
-    return ModelCard.of(attention, spec.cardVocabulary(), spec.tensors(), provenance)
-        .withConfig(old.map(ModelCard::config).orElse(null))
-        .withData(old.map(ModelCard::data).orElse(null));
-  }
-
-  private static TokenBatch batch(FineTuneOptions.Data data, Batching batching) {
-    var batches = ExampleBatches.of(data.validation(), data.tokenizer(), batching, 0);
-    try (var stream = batches.epoch(0)) {
-      return stream.next();
-    }
   }
 }

@@ -7,6 +7,7 @@ import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ModelWeights;
 import dev.performer.checkpoint.NamingScheme.UnknownAttentionException;
+import dev.performer.checkpoint.SentenceTransformers;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Tokenizer;
@@ -22,6 +23,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.function.Supplier;
 
 /**
  * Turns a checkpoint of another program into a model that everything else here takes, with its
@@ -89,8 +91,16 @@ public record Importer(
     OutputDirectory.requireFree(target, replace);
     var own = ImportedWeights.of(load(), path, options.allowMissing());
     boolean isOpen = own.tokenizer().isEmpty();
-    var given = tokenizer.or(() -> isOpen ? JsonTokenizer.beside(path) : Optional.empty());
-    ImportedWeights weights = given.map(own::withTokenizer).orElse(own);
+    var sentences = SentenceTransformers.beside(path);
+    boolean isLower = sentences.isPresent() && sentences.get().lowerCase();
+    Supplier<Optional<Tokenizer>> beside =
+        () -> JsonTokenizer.beside(path).map(found -> isLower ? found.lowerCase() : found);
+    var given = tokenizer.or(() -> isOpen ? beside.get() : Optional.empty());
+    ImportedWeights read = given.map(own::withTokenizer).orElse(own);
+    ImportedWeights weights =
+        sentences
+            .map(s -> read.withEmbedding(Optional.ofNullable(s.embedding()), s.notes()))
+            .orElse(read);
     weights.write(target, replace);
     SavedModelDirectory.open(target); // read back as everything else will
     var step = weights.source().optimizer().map(state -> OptionalLong.of(state.step()));

@@ -1,15 +1,16 @@
 package dev.performer.pipeline;
 
+import dev.performer.data.NpyArray;
 import dev.performer.data.TokenBatch;
 import dev.performer.graph.Variable;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.WeightReplacement;
-import dev.performer.training.ModelTraining;
 import dev.performer.training.Trainer;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Session;
 
@@ -72,8 +73,8 @@ public abstract sealed class Job<J extends Job<J>> permits TrainJob, FineTuneJob
   }
 
   /** Writes the model that a run started from with the weights of a session. */
-  Path export(Path original, ModelCard card, Session session, List<Variable> variables) {
-    Path target = run.resolve(ModelTraining.MODEL);
+  static Path export(
+      Path original, ModelCard card, Session session, List<Variable> variables, Path target) {
     WeightReplacement.of(original).card(card).replaceExisting().export(session, variables, target);
     return target;
   }
@@ -84,10 +85,16 @@ public abstract sealed class Job<J extends Job<J>> permits TrainJob, FineTuneJob
    */
   static double difference(
       Path export, TokenInput input, TokenBatch batch, String output, float[] trained) {
+    var feeds = input.feeds(batch.tokens(), batch.mask(), batch.rows(), batch.length());
+    return difference(export, input.signature().name(), feeds, output, trained);
+  }
+
+  /** The same of a signature's inputs. @param trained null where it was not compared */
+  static double difference(
+      Path export, String signature, Map<String, NpyArray> feeds, String output, float[] trained) {
     try (SavedModelPredictor predictor = SavedModelPredictor.load(export)) {
-      var feeds = input.feeds(batch.tokens(), batch.mask(), batch.rows(), batch.length());
-      var reloaded = predictor.predict(input.signature().name(), feeds).get(output);
-      if (reloaded == null) {
+      var reloaded = predictor.predict(signature, feeds).get(output);
+      if (reloaded == null || trained == null) {
         return Double.NaN;
       }
       float[] again = reloaded.floats();

@@ -7,8 +7,11 @@ import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PositionReader;
+import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.training.ModelCards;
 import dev.performer.training.Objective;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -27,6 +30,28 @@ public record LanguageModelSpec(
   /** Its tokens. */
   public Vocabulary vocabulary() {
     return tokenizer.vocabulary();
+  }
+
+  /** Which tokens its logits depend on; unknown where it does not run. */
+  Causality causality() {
+    try (var predictor = SavedModelPredictor.load(model.directory(), SavedModelPredictor.TIMEOUT)) {
+      TokenInput input = input();
+      return PrefixModel.isOfEach(predictor, input, tensors.logits())
+          ? Causality.of(input, new PositionReader(predictor, input.signature(), tensors.logits()))
+          : Causality.UNKNOWN;
+    } catch (PerformerException e) {
+      return Causality.UNKNOWN;
+    }
+  }
+
+  /** The same with what such logits are taken for. */
+  LanguageModelSpec assumed(Causality found) {
+    Boolean shifts = tensors.shiftsInputs();
+    shifts = shifts == null && found == Causality.EARLIER ? Boolean.TRUE : shifts;
+    List<String> all = new ArrayList<>(notes);
+    all.add(found.note());
+    return new LanguageModelSpec(
+        model, tensors.withObjective(found.objective(), shifts), tokenizer, all);
   }
 
   /** Whether each token is guessed from those before it. */

@@ -1,6 +1,9 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
+import dev.performer.data.IdTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
@@ -10,8 +13,10 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.PositionTable;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
+import dev.performer.savedmodel.TaskCard;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.ModelCards;
 import java.nio.file.Path;
@@ -19,6 +24,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A model on disk and how it is used: signature, tensors, tokenizer, objective. What its options
@@ -35,22 +41,23 @@ import java.util.Optional;
  * and is closed by whoever loaded it.
  */
 public final class Model {
-  private static final String ASSUMED_OBJECTIVE =
-      "The model does not say what it was trained for: the objective masked-lm is assumed.";
-
   private static final LanguageModel NOT_RECORDED = new LanguageModel(null, null, null, null, null);
 
   private final SavedModelDirectory directory;
   private final Optional<ModelCard> card;
   private final Optional<PerformerConfig> config;
   private final LanguageModel recorded;
+  private final Optional<TaskCard> task;
   private final ModelOptions options;
+  private final Map<LanguageModel, Causality> causality = new ConcurrentHashMap<>();
+  private final Map<String, Optional<PositionTable>> positions = new ConcurrentHashMap<>();
 
   private Model(SavedModelDirectory directory, ModelOptions options) {
     this.directory = directory;
     this.options = options;
     card = ModelCard.read(directory.path());
     config = PerformerModels.config(directory.path());
+    task = card.map(ModelCard::task);
     recorded = card.map(ModelCard::languageModel).orElse(NOT_RECORDED);
   }
 
@@ -111,39 +118,93 @@ public final class Model {
   /** What its token ids mean, if options or model have it. */
   public Optional<Tokenizer> tokenizer() {
     return Optional.ofNullable(options.tokenizer())
+        .map(own -> isUnsized(own) && config.isPresent() ? numbered(config.get()) : own)
         .or(() -> card.map(ModelCard::vocabulary).map(ModelCards::tokenizer));
   }
 
-  /** How it is used as a language model. @throws PerformerException if it does not show that */
+  /**
+   * How it is used as a language model; where nothing says what it was trained to guess, it runs
+   * once to find out.
+   *
+   * @throws PerformerException if it does not show that
+   */
   public LanguageModelSpec languageModel() {
+    LanguageModelSpec spec = spec(false);
+    return spec.tensors().objective() != null
+        ? spec
+        : spec.assumed(causality.computeIfAbsent(spec.tensors(), key -> spec.causality()));
+  }
+
+  /**
+   * How it continues texts, perhaps with logits of the last token alone; without objective where
+   * nothing says it.
+   */
+  LanguageModelSpec continuation() {
+    return spec(true);
+  }
+
+  private LanguageModelSpec spec(boolean mayBeLast) {
     List<String> notes = new ArrayList<>();
     SignatureSpec spec = directory.signature(signature());
     Tokenizer known = tokenizer().orElse(null);
     LanguageModel own = spec.name().equals(recorded.signature()) ? recorded : NOT_RECORDED;
-    ModelCard.Objective objective = first(options.objective(), recorded.objective());
-    if (objective == null) {
-      notes.add(ASSUMED_OBJECTIVE);
-      objective = ModelCard.Objective.MASKED_LM;
-    }
     var masking = options.masking() == null ? null : options.masking().forCard();
+    int size = known == null || isUnsized(known) ? 0 : known.size();
+    String logits = first(options.logits(), own.logits());
+    if (logits == null && mayBeLast) {
+      logits = ImportedLanguageModel.lastLogits(spec, size).orElse(null);
+    }
     LanguageModel wanted =
         new LanguageModel(
             spec.name(),
             first(options.tokens(), own.tokens()),
             first(options.mask(), own.mask()),
-            first(options.logits(), own.logits()),
-            objective,
+            logits,
+            first(options.objective(), recorded.objective()),
             first(options.shiftsInputs(), recorded.shiftsInputs()),
             first(masking, recorded.masking()),
             recorded.maxLength(),
-            recorded.paddedLength());
+            recorded.paddedLength(),
+            recorded.end());
     try {
-      var tensors = ImportedLanguageModel.resolve(spec, wanted, known == null ? 0 : known.size());
+      var tensors = ImportedLanguageModel.resolve(spec, wanted, size);
       Tokenizer meaning = known != null ? known : assumedTokenizer(spec, tensors, notes);
-      return new LanguageModelSpec(this, tensors, meaning, notes);
+      Tokenizer sized = isUnsized(meaning) ? numbered(spec, tensors) : meaning;
+      return new LanguageModelSpec(this, tensors, sized, notes);
     } catch (PerformerException e) {
       throw e.in(path());
     }
+  }
+
+  private static Tokenizer numbered(PerformerConfig model) {
+    return new IdTokenizer(model.vocabularySize());
+  }
+
+  private static boolean isUnsized(Tokenizer tokenizer) {
+    return tokenizer instanceof IdTokenizer ids && ids.size() == 0;
+  }
+
+  /** As many ids as there are logits. */
+  private static IdTokenizer numbered(SignatureSpec spec, LanguageModel tensors) {
+    long size = width(spec, tensors);
+    if (size < 1) {
+      String text = "the number of token ids is not known; name them ids:N, of N ids";
+      throw new PerformerException(text).settledBy("vocabulary");
+    }
+    return new IdTokenizer((int) size);
+  }
+
+  /** Numbers of the logits of a token; -1 where that is not known. */
+  private static long width(SignatureSpec spec, LanguageModel tensors) {
+    var shape = spec.output(tensors.logits()).shape();
+    return shape.isUnknown() || shape.numDimensions() == 0 ? -1 : shape.get(-1);
+  }
+
+  /** The table that limits the length of sequences; none where the model was built here. */
+  Optional<PositionTable> positions(String signature) {
+    return config.isPresent()
+        ? Optional.empty()
+        : positions.computeIfAbsent(signature, name -> PositionTable.of(directory, name));
   }
 
   /** How a signature takes sequences, with logits or without. */
@@ -164,19 +225,26 @@ public final class Model {
     if (known == null && idsOnly && config.isPresent()) {
       var ids = Vocabulary.ofIds(config.get().vocabularySize(), config.get().padId());
       known = new LetterTokenizer("ids", ids);
-    } else if (known == null && recorded == NOT_RECORDED && config.isPresent()) {
-      String text =
-          "%s: does not say what its token ids mean; give a vocabulary, or import it with a tokenizer";
-      throw new PerformerException(text.formatted(path())).settledBy("vocabulary");
     } else if (known == null) {
-      LanguageModelSpec spec = languageModel();
-      known = spec.tokenizer();
-      notes = spec.notes().stream().filter(note -> !note.equals(ASSUMED_OBJECTIVE)).toList();
+      try {
+        require(config.isEmpty() || recorded != NOT_RECORDED, "no letters are assumed");
+        LanguageModelSpec spec = spec(false);
+        known = spec.tokenizer();
+        notes = spec.notes();
+      } catch (PerformerException e) {
+        String text =
+            "%s: does not say what its token ids mean; give a vocabulary, or import it with a tokenizer";
+        if (!idsOnly) {
+          throw new PerformerException(text.formatted(path()), e).settledBy("vocabulary");
+        }
+        known = new IdTokenizer(0);
+      }
     }
     try {
-      String tokens = options.tokens();
+      boolean isTask = task.isPresent() && called.name().equals(task.get().signature());
+      String tokens = first(options.tokens(), isTask ? task.get().tokens() : null);
       tokens = tokens != null ? tokens : ImportedLanguageModel.tokens(called);
-      String mask = options.mask();
+      String mask = first(options.mask(), isTask ? task.get().mask() : null);
       mask = mask != null ? mask : ImportedLanguageModel.mask(called, tokens);
       var fed = lengths().withTensors(called.name(), tokens, mask, null, null);
       return TokenInput.of(this, called, fed, known, notes);
@@ -187,16 +255,21 @@ public final class Model {
 
   /** The lengths that it records, or else was built for. */
   private LanguageModel lengths() {
-    if (recorded != NOT_RECORDED || config.isEmpty()) {
+    if (recorded == NOT_RECORDED && task.isPresent()) {
+      Integer longest = task.get().maxLength();
+      return new LanguageModel(
+          null, null, null, null, null, null, null, longest, task.get().paddedLength(), null);
+    } else if (recorded != NOT_RECORDED || config.isEmpty()) {
       return recorded;
     }
     Integer longest = PerformerModels.longest(config.get());
     Integer padded = PerformerModels.paddedLength(config.get());
-    return new LanguageModel(null, null, null, null, null, null, null, longest, padded);
+    return new LanguageModel(null, null, null, null, null, null, null, longest, padded, null);
   }
 
   private String signature() {
     String own = first(recorded.signature(), ImportedModel.DEFAULT_SIGNATURE);
+    own = task.isPresent() && recorded == NOT_RECORDED ? task.get().signature() : own;
     return first(options.signature(), own);
   }
 
@@ -206,8 +279,7 @@ public final class Model {
 
   private Tokenizer assumedTokenizer(
       SignatureSpec spec, LanguageModel tensors, List<String> notes) {
-    var shape = spec.output(tensors.logits()).shape();
-    long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
+    long size = width(spec, tensors);
     String assumed =
         "The model does not say what its token ids mean: the vocabulary %s is assumed, as it has %d tokens too.";
     for (String name : List.of(ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.PAD_FIRST_NAME)) {

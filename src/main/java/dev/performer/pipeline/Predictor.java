@@ -78,11 +78,15 @@ public final class Predictor implements AutoCloseable {
    *
    * @param input of this model
    * @param batch sequences that run at a time at most
-   * @return the outputs, joined over the sequences; 'tokens' [N, L] and 'lengths' [N]
+   * @return the outputs with a row for each sequence, joined; 'tokens' [N, L] and 'lengths' [N]
    */
   public Map<String, NpyArray> predict(TokenInput input, TokenizedSequences sequences, int batch) {
-    return new TokenInput.Runner(predictor, input)
-        .run(sequences, batch, true, (outputs, ids, length) -> outputs);
+    var runner = new TokenInput.Runner(predictor, input);
+    List<String> names = runner.rowOutputs();
+    var all = input.signature().outputs().values();
+    String none = "%s: signature %s has no output with a row for each sequence; it has %s";
+    require(!names.isEmpty(), none, model.path(), input.signature().name(), all);
+    return runner.run(sequences, batch, true, names, (outputs, ids, length) -> outputs);
   }
 
   /** TensorFlow would say that some index of a table of positions does not exist. */

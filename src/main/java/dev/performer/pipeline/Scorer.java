@@ -202,7 +202,7 @@ public final class Scorer implements AutoCloseable {
   private Logits run(List<int[]> rows) {
     int length = input().length(TokenInput.Runner.longest(rows));
     String name = model.tensors().logits();
-    NpyArray logits = runner.run(rows, length).get(name);
+    NpyArray logits = runner.run(rows, length, List.of(name)).get(name);
     if (logits == null || logits.shape().length != 3 || logits.shape()[1] != length) {
       String expected = "the output %s is %s; expected logits [B, L, vocabulary] of each token";
       throw new PerformerException(expected.formatted(name, logits)).settledBy("logits");

@@ -21,6 +21,10 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
   public static final SequenceBatching DEFAULT =
       new SequenceBatching(null, null, new BatchSize.Tokens(Batching.DEFAULT_TOKENS), true);
 
+  /** What is not configured where examples have labels. */
+  public static final SequenceBatching LABELLED =
+      new SequenceBatching(null, Crop.START, new BatchSize.Sequences(32), true);
+
   /** Checks. @throws PerformerException if the length is no length */
   public SequenceBatching {
     if (length != null && length < 2) {
@@ -50,8 +54,13 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
 
   /** For a model. @throws PerformerException if it takes no such length */
   Batching of(LanguageModelSpec spec) {
-    var tensors = spec.tensors();
-    return of(spec.model().path(), spec.tokenizer(), tensors.maxLength(), tensors.paddedLength());
+    TokenInput input = spec.input();
+    int longest = input.maxLength();
+    if (length != null && longest > 0) {
+      input.requireLength(length);
+    }
+    Integer most = longest > 0 ? longest : null;
+    return of(input.model(), input.tokenizer(), most, spec.tensors().paddedLength());
   }
 
   /** The same; null stands for no longest sequence, and for lengths that may differ. */
@@ -59,7 +68,7 @@ public record SequenceBatching(Integer length, Crop crop, BatchSize size, boolea
     int wanted = length == null ? Batching.DEFAULT_LENGTH : length;
     int tokens = longest == null ? wanted : Math.min(wanted, longest);
     if (length != null) {
-      TokenInput.requireLength(model, tokens, length);
+      TokenInput.requireLength(model, "", tokens, length);
     }
     return new Batching(
         tokens,

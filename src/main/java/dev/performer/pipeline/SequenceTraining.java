@@ -119,10 +119,12 @@ public record SequenceTraining(
   }
 
   private ModelCard card(Evaluation before, Evaluation after, long step) {
+    var language =
+        PerformerModels.languageModel(model, isMasked() ? ModelCards.masking(masking) : null);
     return ModelCard.of(
         model.attentionOf(0),
         ModelCards.vocabulary(tokenizer),
-        PerformerModels.languageModel(model, isMasked() ? ModelCards.masking(masking) : null),
+        language.withEnd(batching.end()),
         ModelCards.provenance(null, train.name(), loop.seed(), step, before, after));
   }
 

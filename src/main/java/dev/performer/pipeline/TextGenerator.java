@@ -8,6 +8,7 @@ import dev.performer.data.TextStream;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.serving.DecodingOptions;
 import dev.performer.serving.GenerationSession;
 import java.nio.file.Path;
@@ -15,26 +16,33 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * Continues texts with a causal language model, one token at a time at constant cost.
+ * Continues texts with a causal language model, one token at a time: at constant cost where it has
+ * states, else reading the whole text for each.
  *
  * <p>Special tokens never come, but for the end token where the model was trained with it. The same
  * seed gives the same text, whatever the batch. Safe for use by several threads.
  */
 public final class TextGenerator implements AutoCloseable {
   private final GenerationSession session;
+  private final Optional<PrefixModel> prefix;
   private final Tokenizer tokenizer;
   private final Set<Integer> forbidden;
 
-  private TextGenerator(Model model, Tokenizer tokenizer) {
+  private TextGenerator(Model model, Optional<PrefixModel> prefix, Tokenizer tokenizer) {
     this.tokenizer = tokenizer;
-    session = GenerationSession.open(model.path());
-    forbidden = forbidden(model, tokenizer.vocabulary(), session.config().vocabularySize());
+    this.prefix = prefix;
+    session =
+        prefix.isPresent()
+            ? GenerationSession.of(prefix.get())
+            : GenerationSession.open(model.path());
+    forbidden = forbidden(model, tokenizer.vocabulary(), session.vocabularySize());
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -42,11 +50,30 @@ public final class TextGenerator implements AutoCloseable {
     return load(Model.open(model));
   }
 
-  /** Loads a model. @throws PerformerException if it cannot generate, or has no tokenizer */
+  /**
+   * Loads a model: with states where it has the signatures for that and its options name no other,
+   * else with whatever signature has logits.
+   *
+   * @throws PerformerException if it cannot generate, or has no tokenizer
+   */
   public static TextGenerator load(Model model) {
-    String missing = "%s: does not say what its token ids mean (no vocabulary in its card)";
-    require(model.tokenizer().isPresent(), missing, model.path());
-    return new TextGenerator(model, model.tokenizer().get());
+    var options = model.options();
+    boolean isOwn = options.equals(ModelOptions.DEFAULT.withTokenizer(options.tokenizer()));
+    boolean hasStates = model.signatures().containsKey(PerformerSignatures.STEP);
+    if (!isOwn || !hasStates || model.config().isEmpty()) {
+      LanguageModelSpec spec = model.continuation();
+      return new TextGenerator(model, Optional.of(PrefixModel.load(spec)), spec.tokenizer());
+    }
+    if (model.tokenizer().isEmpty()) {
+      String missing = "%s: does not say what its token ids mean (no vocabulary in its card)";
+      throw new PerformerException(missing.formatted(model.path())).settledBy("vocabulary");
+    }
+    return new TextGenerator(model, Optional.empty(), model.tokenizer().get());
+  }
+
+  /** What was assumed of a model that does not say it, and what that costs, one line each. */
+  public List<String> notes() {
+    return prefix.map(PrefixModel::notes).orElse(List.of());
   }
 
   /**
@@ -133,8 +160,7 @@ public final class TextGenerator implements AutoCloseable {
 
   /** A model that never saw the end token in training gives it a probability that means nothing. */
   private static Set<Integer> forbidden(Model model, Vocabulary vocabulary, int size) {
-    var data = model.card().map(ModelCard::data);
-    boolean ends = data.isEmpty() || data.get().path("end").asBoolean(true);
+    boolean ends = model.card().map(ModelCard::learntEnd).orElse(true);
     int end = ends ? vocabulary.eos().orElse(-1) : -1;
     return IntStream.range(0, size)
         .filter(id -> id >= vocabulary.size() || vocabulary.isSpecial(id) && id != end)
@@ -162,5 +188,6 @@ public final class TextGenerator implements AutoCloseable {
   @Override
   public void close() {
     session.close();
+    prefix.ifPresent(PrefixModel::close);
   }
 }

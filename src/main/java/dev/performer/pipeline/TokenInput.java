@@ -7,7 +7,9 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
+import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
+import dev.performer.savedmodel.PositionTable;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
@@ -15,9 +17,13 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.DataType;
 
 /**
  * How a signature takes sequences. Immutable.
@@ -26,6 +32,7 @@ import java.util.Map;
  * @param mask the input that is 1 where a token is real, {@code [B, L]}; null if there is none
  * @param tokenizer between texts and token ids
  * @param maxLength tokens of a sequence at most; 0 for no limit
+ * @param positions the table that limits the length, where nothing else does; null for none
  * @param paddedLength tokens that sequences are padded to at least; 0 for no such length
  * @param notes what was assumed of the tokens because the model does not say it, one line each
  */
@@ -36,6 +43,7 @@ public record TokenInput(
     String mask,
     Tokenizer tokenizer,
     int maxLength,
+    PositionTable positions,
     int paddedLength,
     List<String> notes) {
   /** Longer sequences are cropped where no length is given. */
@@ -43,10 +51,13 @@ public record TokenInput(
 
   static TokenInput of(
       Model model, SignatureSpec spec, LanguageModel fed, Tokenizer tokenizer, List<String> notes) {
-    int longest = fed.maxLength() == null ? 0 : fed.maxLength();
+    PositionTable positions =
+        fed.maxLength() == null ? model.positions(spec.name()).orElse(null) : null;
+    int longest = positions != null ? positions.longest() : 0;
+    longest = fed.maxLength() == null ? longest : fed.maxLength();
     int padded = fed.paddedLength() == null ? 0 : fed.paddedLength();
     return new TokenInput(
-        model.path(), spec, fed.tokens(), fed.mask(), tokenizer, longest, padded, notes);
+        model.path(), spec, fed.tokens(), fed.mask(), tokenizer, longest, positions, padded, notes);
   }
 
   /**
@@ -59,16 +70,20 @@ public record TokenInput(
 
   /** The same up to a length. @throws PerformerException if the model takes less */
   public TokenizedSequences read(Path file, int length) {
-    requireLength(model, limit(), length);
+    requireLength(length);
     return TokenizedSequences.read(file, tokenizer, length);
   }
 
-  /** Names the length that a model takes at most. */
-  static void requireLength(Object model, int limit, int length) {
+  /** Fails, with the length that the model takes at most, for a greater one. */
+  void requireLength(int length) {
+    requireLength(model, positions == null ? "" : " (" + positions + ")", limit(), length);
+  }
+
+  static void requireLength(Object model, String why, int limit, int length) {
     if (length > limit) {
       String text =
-          "%s: takes sequences of at most %d tokens, not %d; choose a length of %d or less";
-      throw new PerformerException(text.formatted(model, limit, length, limit))
+          "%s: takes sequences of at most %d tokens%s, not %d; choose a length of %2$d or less";
+      throw new PerformerException(text.formatted(model, limit, why, length))
           .settledBy("length=" + limit);
     }
   }
@@ -78,10 +93,22 @@ public record TokenInput(
     return TokenizedSequences.of(texts, tokenizer, limit());
   }
 
+  /** The same for sequences of fewer tokens. */
+  TokenInput upTo(int longest) {
+    int least = maxLength > 0 ? Math.min(maxLength, longest) : longest;
+    return new TokenInput(
+        model, signature, tokens, mask, tokenizer, least, positions, paddedLength, notes);
+  }
+
   /** Tokens of a row at most. */
   public int limit() {
     int fixed = fixed(1);
     return fixed > 0 ? fixed : maxLength > 0 ? maxLength : Integer.MAX_VALUE;
+  }
+
+  /** Whether rows have one length. */
+  boolean isFixed() {
+    return fixed(1) > 0;
   }
 
   /** What rows are padded to, of which the longest has so many tokens. */
@@ -106,33 +133,43 @@ public record TokenInput(
   }
 
   /**
-   * Arrays {@code [rows, length]} of each input's type: tokens and mask, which is 1 where a token
-   * is {@code real}, under their names; zeros for every other input.
+   * An array for each input, of its type: token ids, what is 1 where one is {@code real}, and of
+   * others what {@link InputFeed} makes of these.
+   *
+   * @param ids {@code [rows, length]}
    */
   Map<String, NpyArray> feeds(int[] ids, int[] real, int rows, int length) {
     Map<String, NpyArray> feeds = new LinkedHashMap<>();
     for (TensorSpec input : signature.inputs().values()) {
       boolean isTokens = input.name().equals(tokens);
-      int[] values = isTokens ? ids : input.name().equals(mask) ? real : new int[ids.length];
-      feeds.put(input.name(), array(input, NpyArray.of(values, rows, length)));
+      var feed = input.name().equals(mask) ? InputFeed.MASK : isTokens ? null : of(input);
+      int[] values = isTokens ? ids : feed.values(input, real, rows, length);
+      var ints = NpyArray.of(values, InputFeed.shape(input, rows, length));
+      feeds.put(input.name(), array(input, ints));
     }
     return feeds;
   }
 
+  private InputFeed of(TensorSpec input) {
+    try {
+      return InputFeed.of(input);
+    } catch (PerformerException e) {
+      throw e.in(model + ": signature " + signature.name());
+    }
+  }
+
   private static NpyArray array(TensorSpec input, NpyArray values) {
-    return switch (input.type()) {
-      case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16 ->
-          NpyArray.of(values.floats(), values.shape());
-      case DT_BOOL -> {
-        int[] ints = values.ints();
-        byte[] bytes = new byte[ints.length];
-        for (int i = 0; i < bytes.length; i++) {
-          bytes[i] = (byte) (ints[i] == 0 ? 0 : 1);
-        }
-        yield new NpyArray(NpyType.BOOL, values.shape(), bytes);
-      }
-      default -> values; // the predictor widens whole numbers
-    };
+    if (input.isFloat()) {
+      return NpyArray.of(values.floats(), values.shape());
+    } else if (input.type() != DataType.DT_BOOL) {
+      return values; // the predictor widens whole numbers
+    }
+    int[] ints = values.ints();
+    byte[] bytes = new byte[ints.length];
+    for (int i = 0; i < bytes.length; i++) {
+      bytes[i] = (byte) (ints[i] == 0 ? 0 : 1);
+    }
+    return new NpyArray(NpyType.BOOL, values.shape(), bytes);
   }
 
   /** Runs a signature on rows of unequal lengths: pads, masks, and cuts padding off. */
@@ -146,8 +183,8 @@ public record TokenInput(
       Map<String, NpyArray> of(Map<String, NpyArray> outputs, List<int[]> ids, int length);
     }
 
-    /** Runs no more rows than {@link #rows} allows; outputs have as many rows. */
-    Map<String, NpyArray> run(List<int[]> ids, int length) {
+    /** Some outputs of no more rows than {@link #rows} allows; they have as many rows. */
+    Map<String, NpyArray> run(List<int[]> ids, int length, Collection<String> names) {
       int size = input.rows(ids.size());
       int[] padded = padded(ids, size, length);
       int[] real = new int[padded.length];
@@ -156,17 +193,31 @@ public record TokenInput(
           real[r * length + i] = input.isReal(ids.get(r)[i]) ? 1 : 0;
         }
       }
-      var outputs =
-          predictor.predict(input.signature().name(), input.feeds(padded, real, size, length));
+      var feeds = input.feeds(padded, real, size, length);
+      var outputs = predictor.predict(input.signature().name(), feeds, names);
       outputs.replaceAll((name, array) -> head(name, array, ids.size(), size));
       return outputs;
     }
 
+    /** The outputs that have a row for each sequence, as far as their shapes tell. */
+    List<String> rowOutputs() {
+      boolean isFree = input.fixed(0) == 0;
+      Predicate<Shape> hasRows =
+          shape -> shape.isUnknown() || shape.numDimensions() > 0 && !(isFree && shape.get(0) >= 0);
+      var outputs = input.signature().outputs().values().stream();
+      return outputs.filter(o -> hasRows.test(o.shape())).map(TensorSpec::name).toList();
+    }
+
     /**
-     * What is kept of all sequences, some at a time, and their 'tokens' [N, L] and 'lengths' [N];
-     * even batches are padded to the longest sequence of all, not to their own.
+     * What is kept of outputs of all sequences, some at a time, and their 'tokens' [N, L] and
+     * 'lengths' [N]; even batches are padded to the longest sequence of all, not to their own.
      */
-    Map<String, NpyArray> run(TokenizedSequences sequences, int batch, boolean isEven, Kept kept) {
+    Map<String, NpyArray> run(
+        TokenizedSequences sequences,
+        int batch,
+        boolean isEven,
+        Collection<String> names,
+        Kept kept) {
       int longest = sequences.longest();
       int limit = input.limit();
       if (longest > limit) {
@@ -181,7 +232,7 @@ public record TokenInput(
       for (int first = 0; first < ids.size(); first += rows) {
         List<int[]> part = ids.subList(first, Math.min(ids.size(), first + rows));
         int length = input.length(isEven ? longest : longest(part));
-        kept.of(run(part, length), part, length)
+        kept.of(run(part, length, names), part, length)
             .forEach((name, y) -> parts.computeIfAbsent(name, k -> new ArrayList<>()).add(y));
       }
       Map<String, NpyArray> outputs = new LinkedHashMap<>();

@@ -13,12 +13,12 @@ import dev.performer.data.ExampleSource;
 import dev.performer.data.HeldOut;
 import dev.performer.data.ImageFolder;
 import dev.performer.data.IndexedExamples;
+import dev.performer.data.LabelColumns;
 import dev.performer.data.Packing;
 import dev.performer.data.PixelExamples;
 import dev.performer.data.RetrievalTask;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TableExamples;
-import dev.performer.data.TableExamples.LabelColumn;
 import dev.performer.data.TableFile;
 import dev.performer.data.TextChunks;
 import dev.performer.data.TextDocuments;
@@ -158,10 +158,12 @@ sealed interface DataFormat {
   record Table(String text, String label, List<String> classes) implements DataFormat {
     @Override
     public ExampleSource source(RecipeData data, Path file) {
-      boolean isNumber = data.standardize() != null;
-      var names = isNumber ? Optional.<List<String>>empty() : Optional.ofNullable(classes);
-      boolean isLabelled = isNumber || classes != null; // a language model names no classes
-      var labels = Optional.of(new LabelColumn(label, names)).filter(column -> isLabelled);
+      LabelColumns known =
+          data.standardize() != null
+              ? new LabelColumns.Number(label)
+              // A language model names no classes.
+              : classes == null ? null : new LabelColumns.Class(label, classes);
+      var labels = Optional.ofNullable(known);
       TextEncoder encoder = data.tokenizer().encoder();
       return new TableExamples(TableFile.of(file), text, labels, encoder);
     }
@@ -170,7 +172,8 @@ sealed interface DataFormat {
     public List<String> classNames(RecipeData data) {
       return classes != null
           ? classes
-          : TableExamples.categories(TableFile.of(Path.of(data.train())), label);
+          : LabelColumns.names(
+              TableFile.of(Path.of(data.train())), text, new LabelColumns.Class(label, List.of()));
     }
 
     @Override

@@ -329,6 +329,11 @@ public record RecipeData(
     return new LetterTokenizer(vocabulary, counted ? spans.extended(letters) : letters);
   }
 
+  /** Whether the end token stands behind examples, or between those that share a row. */
+  boolean learnsEnd() {
+    return end || format.packing(this).filter(row -> row.separator().isPresent()).isPresent();
+  }
+
   /** Batches of training and evaluation, in an order and with crops that follow from a seed. */
   public ModelTraining.Data batches(BatchSize size, long seed) {
     boolean isRandom = crop == Crop.RANDOM;

@@ -180,6 +180,7 @@ public final class RecipeTraining {
     var masking = masks == null ? null : ModelCards.masking(masks.proportions());
     long seed = recipe.training().seed();
     var language = PerformerModels.languageModel(recipe.model(), masking);
+    language = language == null ? null : language.withEnd(data.learnsEnd());
     var origin = ModelCards.provenance(null, data.name(), seed, step, before, after);
     var vocabulary = ModelCards.vocabulary(data.tokenizer());
     return ModelCard.of(recipe.model().attentionOf(0), vocabulary, language, origin)

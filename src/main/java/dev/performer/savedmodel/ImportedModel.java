@@ -3,6 +3,8 @@ package dev.performer.savedmodel;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
+import dev.performer.graph.ControlFlowGradients;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
@@ -10,6 +12,7 @@ import dev.performer.graph.GraphIndex;
 import dev.performer.graph.LossGradients;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.ResourceConversion;
+import dev.performer.graph.SinglePrecision;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -23,8 +26,11 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.GraphDef;
 
 /**
@@ -38,12 +44,20 @@ public final class ImportedModel implements AutoCloseable {
   private final SavedModelDirectory directory;
   private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
   private final CustomGradients customGradients;
+  private final GradientRewrites rewrites;
   private final FlatGraph flat;
   private final Graph graph;
+  private final List<Variable> stored;
   private final List<Variable> variables;
   private final ModelRestore restore;
+  private final Optional<LowRankAdaptation> adaptation;
+  private boolean isMerged;
 
-  private ImportedModel(Graph graph, SavedModelDirectory directory, List<String> names) {
+  private ImportedModel(
+      Graph graph,
+      SavedModelDirectory directory,
+      List<String> names,
+      Optional<Lora.Adaptation> adapted) {
     this.graph = graph;
     this.directory = directory;
     names.forEach(name -> signatures.put(name, directory.signature(name)));
@@ -62,17 +76,22 @@ public final class ImportedModel implements AutoCloseable {
       roots.add("^" + TensorNames.node(initializer.get()));
       inlined = flatten(roots);
     }
-    GradientRewrites rewrites = new GradientRewrites(ResourceConversion.apply(inlined.graph()));
+    GraphDef converted = SinglePrecision.apply(ResourceConversion.apply(inlined.graph()));
+    GraphIndex index = new GraphIndex(converted.getNodeList());
+    Predicate<VariableSpec> isImported =
+        spec -> index.find(spec.node()).filter(n -> n.getOp().equals("VarHandleOp")).isPresent();
+    List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
+    adaptation = adapted.map(how -> new LowRankAdaptation(converted, how, specs));
+    GraphDef whole = adaptation.map(LowRankAdaptation::graph).orElse(converted);
+    var functions = new ControlFlowGradients(whole.getLibrary(), customGradients);
+    rewrites = new GradientRewrites(inlined, whole, functions);
     flat = new FlatGraph(rewrites.graph(), inlined.calls(), inlined.resolver());
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
-    GraphIndex index = new GraphIndex(flat.graph().getNodeList());
-    Predicate<VariableSpec> isImported =
-        spec -> index.find(spec.node()).filter(n -> n.getOp().equals("VarHandleOp")).isPresent();
-    List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
     var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
-    variables = known.map(this::variable).toList();
+    stored = known.map(this::variable).toList();
+    variables = adaptation.map(own -> own.attach(graph, stored)).orElse(stored);
     restore = new ModelRestore(graph, flat, directory, specs, initializer);
   }
 
@@ -86,9 +105,17 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   public static ImportedModel load(SavedModelDirectory directory, List<String> signatures) {
+    return load(directory, signatures, Optional.empty());
+  }
+
+  /** The same, where a model is adapted with low-rank factors. */
+  public static ImportedModel load(
+      SavedModelDirectory directory,
+      List<String> signatures,
+      Optional<Lora.Adaptation> adaptation) {
     Graph graph = new Graph();
     try {
-      return new ImportedModel(graph, directory, signatures);
+      return new ImportedModel(graph, directory, signatures, adaptation);
     } catch (RuntimeException e) {
       close(graph);
       String message = directory.path() + " cannot be imported: " + NativeErrors.firstLine(e);
@@ -114,7 +141,8 @@ public final class ImportedModel implements AutoCloseable {
 
   private Variable variable(VariableSpec spec) {
     Output<?> handle = graph.outputOrThrow(spec.node());
-    var type = Tensors.javaType(spec.type());
+    DataType stored = ((GraphOperation) handle.op()).attributes().getAttrType("dtype");
+    var type = Tensors.javaType(stored);
     return new Variable(
         spec.name(), handle, type, spec.shape(), spec.trainable(), spec.checkpointKey());
   }
@@ -139,13 +167,28 @@ public final class ImportedModel implements AutoCloseable {
     return graph.outputOrThrow(flat.resolve(imported(signature).output(name).tensor()));
   }
 
-  public List<Variable> variables() {
-    return variables;
+  /**
+   * An array as an input takes it; the caller closes it. @throws PerformerException if it cannot
+   */
+  public static Tensor tensor(TensorSpec input, NpyArray array) {
+    return ArrayConversion.toTensor(input, array);
   }
 
-  /** Gives a session on this graph the stored values of variables, and fills lookup tables. */
+  /** Those of the model's files and, until they are merged, low-rank factors. */
+  public List<Variable> variables() {
+    return isMerged ? stored : variables;
+  }
+
+  /** Adds low-rank factors, if there are any, to their weights in a session: outputs stay. */
+  public void merge(Session session) {
+    adaptation.ifPresent(own -> own.merge(session));
+    isMerged = true;
+  }
+
+  /** Gives a session the stored values of variables, factors their first; fills lookup tables. */
   public void restore(Session session) {
     restore.run(session);
+    adaptation.ifPresent(own -> own.initialize(session));
   }
 
   /** Which trainable variables get a gradient from the floating point outputs of all signatures. */
@@ -159,7 +202,7 @@ public final class ImportedModel implements AutoCloseable {
 
   private Trainability trainability(List<String> outputs) {
     var resolved = outputs.stream().map(flat::resolve).toList();
-    return Trainability.of(flat, customGradients, resolved, variables);
+    return Trainability.of(flat, rewrites, customGradients, resolved, variables);
   }
 
   GraphDef flatGraph() {

@@ -15,6 +15,7 @@ import dev.performer.RegularFiles;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
+import dev.performer.model.TextEmbedding;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,9 +35,11 @@ import org.tensorflow.TensorFlow;
  * @param attention how its first layer attends
  * @param vocabulary what its token ids mean
  * @param languageModel which tensors make it a language model
+ * @param embedding how texts get vectors; null for the mean over their tokens
  * @param provenance where it comes from
  * @param data how a recipe read its examples: the section {@code data} without the files
  * @param config the {@code PerformerConfig} that Java built the graph from, as JSON
+ * @param task what it guesses of labelled examples, where a fine-tuning made it do so
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
@@ -44,9 +47,11 @@ public record ModelCard(
     @JsonDeserialize(converter = ModelCard.AnyAttention.class) AttentionConfig attention,
     Vocabulary vocabulary,
     LanguageModel languageModel,
+    TextEmbedding embedding,
     Provenance provenance,
     JsonNode data,
-    JsonNode config) {
+    JsonNode config,
+    TaskCard task) {
   /** Where the file is inside a SavedModel directory. */
   public static final Path FILE = Path.of("assets.extra", "performer.json");
 
@@ -64,22 +69,49 @@ public record ModelCard(
   /** A card of the current format; any part may be null. */
   public static ModelCard of(
       AttentionConfig attention, Vocabulary words, LanguageModel lm, Provenance provenance) {
-    return new ModelCard(FORMAT_VERSION, attention, words, lm, provenance, null, null);
+    return new ModelCard(FORMAT_VERSION, attention, words, lm, null, provenance, null, null, null);
   }
 
   /** The same with the config of the graph. */
   public ModelCard withConfig(JsonNode tree) {
-    return with(vocabulary, data, tree);
+    return with(vocabulary, embedding, data, tree, task);
   }
 
   /** The same with how a recipe reads the data. */
   public ModelCard withData(JsonNode tree) {
-    return with(vocabulary, tree, config);
+    return with(vocabulary, embedding, tree, config, task);
   }
 
-  private ModelCard with(Vocabulary words, JsonNode reading, JsonNode graph) {
+  /** The same with what it guesses of labelled examples. */
+  public ModelCard withTask(TaskCard guessed) {
+    return with(vocabulary, embedding, data, config, guessed);
+  }
+
+  /** The same with how texts get vectors. */
+  public ModelCard withEmbedding(TextEmbedding how) {
+    return with(vocabulary, how, data, config, task);
+  }
+
+  /**
+   * Whether the end token was learnt, where the vocabulary has one; older cards have it in data.
+   */
+  public boolean learntEnd() {
+    Boolean own = languageModel == null ? null : languageModel.end;
+    return own != null ? own : data == null || data.path("end").asBoolean(true);
+  }
+
+  private ModelCard with(
+      Vocabulary words, TextEmbedding vectors, JsonNode reading, JsonNode graph, TaskCard guessed) {
     return new ModelCard(
-        formatVersion, attention, words, languageModel, provenance, reading, graph);
+        formatVersion,
+        attention,
+        words,
+        languageModel,
+        vectors,
+        provenance,
+        reading,
+        graph,
+        guessed);
   }
 
   /**
@@ -150,6 +182,7 @@ public record ModelCard(
    * @param maxLength tokens of a sequence at most; null if there is no limit
    * @param paddedLength tokens that each sequence must be padded to, as in training, where padding
    *     is not masked; null for any length
+   * @param end whether sequences ended with the end token in training; null means yes
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
   public record LanguageModel(
@@ -161,7 +194,8 @@ public record ModelCard(
       Boolean shiftsInputs,
       Masking masking,
       Integer maxLength,
-      Integer paddedLength) {
+      Integer paddedLength,
+      Boolean end) {
 
     public LanguageModel {
       boolean isPadded = paddedLength != null;
@@ -172,14 +206,44 @@ public record ModelCard(
     /** One that shifts nothing, of which nothing more is known. */
     public LanguageModel(
         String signature, String tokens, String mask, String logits, Objective objective) {
-      this(signature, tokens, mask, logits, objective, null, null, null, null);
+      this(signature, tokens, mask, logits, objective, null, null, null, null, null);
     }
 
     /** The same with other tensors and objective. */
     public LanguageModel withTensors(
         String signature, String ids, String mask, String logits, Objective objective) {
       return new LanguageModel(
-          signature, ids, mask, logits, objective, shiftsInputs, masking, maxLength, paddedLength);
+          signature,
+          ids,
+          mask,
+          logits,
+          objective,
+          shiftsInputs,
+          masking,
+          maxLength,
+          paddedLength,
+          end);
+    }
+
+    /** The same, trained for something else. */
+    public LanguageModel withObjective(Objective other, Boolean shifts) {
+      return new LanguageModel(
+          signature, tokens, mask, logits, other, shifts, masking, maxLength, paddedLength, end);
+    }
+
+    /** The same, trained with the end token or without. */
+    public LanguageModel withEnd(boolean learnt) {
+      return new LanguageModel(
+          signature,
+          tokens,
+          mask,
+          logits,
+          objective,
+          shiftsInputs,
+          masking,
+          maxLength,
+          paddedLength,
+          learnt);
     }
   }
 
@@ -283,7 +347,12 @@ public record ModelCard(
     Vocabulary words = card.vocabulary;
     return Optional.of(
         words != null && JsonTokenizer.FILE.equals(words.tokenizer)
-            ? card.with(withTokenizerJson(words, savedModel), card.data, card.config)
+            ? card.with(
+                withTokenizerJson(words, savedModel),
+                card.embedding,
+                card.data,
+                card.config,
+                card.task)
             : card);
   }
 

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Operation;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
@@ -51,9 +52,15 @@ final class ModelRestore {
       var types = stored.stream().map(VariableSpec::type).toList();
       Operation restored = restore(tf, prefix, keys, slices, types);
       for (int i = 0; i < stored.size(); i++) {
+        GraphOperation handle = (GraphOperation) graph.operationOrThrow(stored.get(i).node());
+        DataType held = handle.attributes().getAttrType("dtype"); // wider than stored, perhaps
+        Output<?> value = restored.output(i);
+        if (held != types.get(i)) {
+          var cast = tf.scope().opBuilder("Cast", "Cast").addInput(value);
+          value = cast.setAttr("DstT", held).build().output(0);
+        }
         var assignment = tf.scope().opBuilder("AssignVariableOp", "Assign");
-        assignment.addInput(graph.operationOrThrow(stored.get(i).node()).output(0));
-        assignment.addInput(restored.output(i)).setAttr("dtype", types.get(i));
+        assignment.addInput(handle.output(0)).addInput(value).setAttr("dtype", held);
         assignments.add(assignment.build());
       }
     }

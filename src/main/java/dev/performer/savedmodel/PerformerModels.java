@@ -88,7 +88,7 @@ public final class PerformerModels {
       Performer model = Performer.over(config, variables::get);
       var exporter = SavedModelExporter.builder().variables(variables.all());
       exporter.card(card.withConfig(config.toJson()));
-      for (var s : new PerformerSignatures(tf, model, card.vocabulary()).all()) {
+      for (var s : new PerformerSignatures(tf, model, card.vocabulary(), card.embedding()).all()) {
         exporter.signature(s.name(), s.inputs(), s.outputs());
       }
       if (!optimizer.isEmpty()) {
@@ -110,7 +110,8 @@ public final class PerformerModels {
             Shape shape = Shape.of(value.shape());
             tensors.put(key, Tensors.ofBytes(type, shape, value.buffer()));
           });
-      SaveRestore.write(model.resolve(OPTIMIZER).resolve("variables"), tensors, tf -> Map.of());
+      SaveRestore.write(
+          model.resolve(OPTIMIZER).resolve("variables"), tensors, Map.of(), tf -> Map.of());
     } finally {
       tensors.values().forEach(Tensor::close);
     }
@@ -196,7 +197,8 @@ public final class PerformerModels {
         isCausal ? config.shiftBos() != null : null,
         isCausal ? null : masking,
         longest(config),
-        paddedLength(config));
+        paddedLength(config),
+        null);
   }
 
   /** Tokens of a sequence at most; null for no limit. */

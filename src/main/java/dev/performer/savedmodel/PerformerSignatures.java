@@ -11,6 +11,7 @@ import dev.performer.model.PerformerConfig.Pooling;
 import dev.performer.model.RecurrentDecoder;
 import dev.performer.model.Sequences;
 import dev.performer.model.Task;
+import dev.performer.model.TextEmbedding;
 import dev.performer.nn.Dropout;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -34,8 +35,11 @@ import org.tensorflow.types.TInt32;
  * decode_step}: token {@code [B]}, position {@code [B]} and states to logits and states.
  *
  * @param vocabulary what token ids mean; null if that is not known
+ * @param embedding how texts get vectors; null for the mean over their tokens, which encoders do
+ *     not have
  */
-public record PerformerSignatures(Ops tf, Performer model, ModelCard.Vocabulary vocabulary) {
+public record PerformerSignatures(
+    Ops tf, Performer model, ModelCard.Vocabulary vocabulary, TextEmbedding embedding) {
   /** The input of all but encoders, {@code [B, L]}. */
   public static final String TOKENS = "tokens";
 
@@ -56,7 +60,8 @@ public record PerformerSignatures(Ops tf, Performer model, ModelCard.Vocabulary 
     Task task = config().task();
     boolean isEncoder = task == Task.ENCODER;
     signatures.add(isEncoder ? encoder() : task.hasDecoder() ? pair() : tokens());
-    signatures.add(isEncoder || task.hasDecoder() ? null : embed());
+    boolean hasVectors = isEncoder ? embedding != null : !task.hasDecoder();
+    signatures.add(!hasVectors ? null : isEncoder ? encoderEmbed() : embed());
     signatures.add(ScoreSignature.build(this));
     signatures.add(prefill());
     signatures.add(step());
@@ -118,26 +123,41 @@ public record PerformerSignatures(Ops tf, Performer model, ModelCard.Vocabulary 
     return new Signature(DEFAULT_SIGNATURE, named, Map.of(LOGITS, outputs.logits()));
   }
 
-  private Signature encoder() {
+  /** Fills in the inputs of an encoder. */
+  private Outputs encoder(Map<String, Operand<TInt32>> named) {
     Operand<TInt32> words = ids();
     Operand<TInt32> mask = ids();
-    Operand<TInt32> types = ids();
-    Map<String, Operand<?>> named = new LinkedHashMap<>();
     named.put("input_word_ids", words);
     named.put("input_mask", mask);
     Inputs inputs = Inputs.of(words, tf.dtypes.cast(mask, TFloat32.class));
     if (config().tokenTypes() > 0) {
+      Operand<TInt32> types = ids();
       named.put("input_type_ids", types);
       inputs = inputs.withTokenTypes(types);
     }
-    Outputs outputs = apply(inputs);
+    return apply(inputs);
+  }
+
+  private Signature encoderEmbed() {
+    Map<String, Operand<TInt32>> named = new LinkedHashMap<>();
+    Operand<TFloat32> states = encoder(named).sequence();
+    var mask = tf.dtypes.cast(named.get("input_mask"), TFloat32.class);
+    Map<String, Operand<?>> results = new LinkedHashMap<>();
+    results.put("embeddings", states);
+    results.put("embedding", embedding.of(tf, states, mask));
+    return new Signature("embed", new LinkedHashMap<>(named), results);
+  }
+
+  private Signature encoder() {
+    Map<String, Operand<TInt32>> named = new LinkedHashMap<>();
+    Outputs outputs = encoder(named);
     Map<String, Operand<?>> results = new LinkedHashMap<>();
     results.put("sequence_output", outputs.sequence());
     results.put("pooled_output", outputs.pooled());
     if (outputs.classLogits() != null) {
       results.put("class_logits", outputs.classLogits());
     }
-    return new Signature(DEFAULT_SIGNATURE, named, results);
+    return new Signature(DEFAULT_SIGNATURE, new LinkedHashMap<>(named), results);
   }
 
   private Signature embed() {
@@ -148,7 +168,9 @@ public record PerformerSignatures(Ops tf, Performer model, ModelCard.Vocabulary 
     var mask = config().classToken() ? outputs.mask() : realTokens(tokens);
     Map<String, Operand<?>> results = new LinkedHashMap<>();
     results.put("embeddings", states);
-    results.put("embedding", Sequences.mean(tf, states, mask)); // [B, E]
+    var vectors =
+        embedding == null ? Sequences.mean(tf, states, mask) : embedding.of(tf, states, mask);
+    results.put("embedding", vectors); // [B, E]
     return new Signature("embed", Map.of(TOKENS, tokens), results);
   }
 

@@ -196,7 +196,7 @@ public final class SavedModelExporter {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       values.tensors().forEach((variable, value) -> tensors.put(objects.key(variable), value));
       Path prefix = directory.resolve(SavedModelDirectory.CHECKPOINT);
-      SaveRestore.write(prefix, tensors, tf -> ExportGraph.objectGraph(tf, objects));
+      SaveRestore.write(prefix, tensors, Map.of(), tf -> ExportGraph.objectGraph(tf, objects));
     }
     extra.write(directory);
   }

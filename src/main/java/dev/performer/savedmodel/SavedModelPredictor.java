@@ -5,9 +5,11 @@ import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.NativeErrors;
+import dev.performer.graph.Tensors;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -15,6 +17,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import org.tensorflow.Graph;
 import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -101,6 +104,10 @@ public final class SavedModelPredictor implements AutoCloseable {
     return bundle.session();
   }
 
+  Graph graph() {
+    return bundle.graph();
+  }
+
   /**
    * Runs a signature on one array per input, by name. Whole numbers and floats of other width are
    * converted where no value changes; float16 and bfloat16 come out as float32.
@@ -108,34 +115,53 @@ public final class SavedModelPredictor implements AutoCloseable {
    * @throws PerformerException if a name, type or shape does not fit, or the model fails
    */
   public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
+    return predict(signature, inputs, directory.signature(signature).outputs().keySet());
+  }
+
+  /** The same for some of its outputs. @throws PerformerException also if it has no such output */
+  public Map<String, NpyArray> predict(
+      String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
     SignatureSpec spec = directory.signature(signature);
+    Map<String, String> tensors = new TreeMap<>();
+    for (String name : outputs) {
+      ArrayConversion.requireKnown(spec.output(name), "output");
+      tensors.put(name, spec.output(name).tensor());
+    }
+    return run(spec, inputs, Map.of(), tensors);
+  }
+
+  /** Runs a signature, with feeds that it does not have itself, for tensors by name. */
+  Map<String, NpyArray> run(
+      SignatureSpec spec,
+      Map<String, NpyArray> inputs,
+      Map<String, NpyArray> more,
+      Map<String, String> fetched) {
     checkNames(spec, inputs);
-    spec.outputs().values().forEach(out -> ArrayConversion.requireKnown(out, "output"));
     Map<String, Tensor> feeds = new LinkedHashMap<>();
     try {
       for (TensorSpec input : spec.inputs().values()) {
         feeds.put(input.tensor(), ArrayConversion.toTensor(input, inputs.get(input.name())));
       }
-      return run(spec, feeds);
+      more.forEach((tensor, ints) -> feeds.put(tensor, Tensors.of(ints.ints(), ints.shape())));
+      return fetch(spec, feeds, fetched);
     } finally {
       feeds.values().forEach(Tensor::close);
     }
   }
 
-  private Map<String, NpyArray> run(SignatureSpec spec, Map<String, Tensor> feeds) {
+  private Map<String, NpyArray> fetch(
+      SignatureSpec spec, Map<String, Tensor> feeds, Map<String, String> fetched) {
     // Two outputs may be one tensor, which TensorFlow refuses to fetch twice.
-    Set<String> tensors = new LinkedHashSet<>();
-    spec.outputs().values().forEach(output -> tensors.add(output.tensor()));
+    Set<String> tensors = new LinkedHashSet<>(fetched.values());
     Session.Runner runner = bundle.session().runner().setOptions(run);
     feeds.forEach(runner::feed);
     tensors.forEach(runner::fetch);
     var order = List.copyOf(tensors);
     try (var result = runner.run()) {
       Map<String, NpyArray> outputs = new TreeMap<>();
-      for (TensorSpec output : spec.outputs().values()) {
-        Tensor tensor = result.get(order.indexOf(output.tensor()));
-        outputs.put(output.name(), ArrayConversion.toArray(output.name(), tensor));
-      }
+      fetched.forEach(
+          (name, tensor) ->
+              outputs.put(name, ArrayConversion.toArray(name, result.get(order.indexOf(tensor)))));
       return outputs;
     } catch (PerformerException e) {
       throw e;

@@ -28,6 +28,14 @@ public record TensorSpec(String name, String tensor, DataType type, Shape shape)
     return typeName(type);
   }
 
+  /** Whether it holds floating-point numbers. */
+  public boolean isFloat() {
+    return switch (type) {
+      case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16 -> true;
+      default -> false;
+    };
+  }
+
   static String typeName(DataType type) {
     return switch (type) {
       case DT_FLOAT -> "float32";

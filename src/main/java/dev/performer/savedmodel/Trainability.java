@@ -4,7 +4,9 @@ import static dev.performer.graph.LossGradients.isDifferentiable;
 
 import dev.performer.Excerpt;
 import dev.performer.graph.FlatGraph;
+import dev.performer.graph.GradientRewrites;
 import dev.performer.graph.GraphIndex;
+import dev.performer.graph.LossGradients;
 import dev.performer.graph.OpDefinitions;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;
@@ -37,17 +39,6 @@ public record Trainability(
     List<Variable> unused) {
   static final Trainability NONE = new Trainability(List.of(), List.of(), List.of(), List.of());
 
-  /** Ops whose gradient is "none" on purpose, from TensorFlow's C++ registry. */
-  private static final Set<String> STOPS =
-      Set.of(
-          """
-          ApproximateEqual BroadcastGradientArgs ConcatOffset Const Equal Floor Greater GreaterEqual
-          InvertPermutation Less LessEqual LogicalAnd LogicalNot LogicalOr NonMaxSuppression
-          NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NotEqual
-          OneHot Rank Shape ShapeN Size StopGradient ZerosLike
-          """
-              .split("\\s+"));
-
   /**
    * An op that stops training, its name in the flat graph, the function of the SavedModel it comes
    * from, empty for the main graph, and why no gradient passes.
@@ -61,11 +52,15 @@ public record Trainability(
   }
 
   static Trainability of(
-      FlatGraph flat, CustomGradients custom, List<String> outputs, List<Variable> variables) {
+      FlatGraph flat,
+      GradientRewrites rewrites,
+      CustomGradients custom,
+      List<String> outputs,
+      List<Variable> variables) {
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
     var handles = trainable.stream().map(Trainability::handle).collect(Collectors.toSet());
     GraphIndex index = new GraphIndex(flat.graph().getNodeList());
-    Paths paths = new Paths(index, handles, new HashMap<>());
+    Paths paths = new Paths(index, handles, rewrites.carried(), new HashMap<>());
     // There may be more behind an obstacle.
     Set<String> seen = index.reached(paths.passable(outputs), paths::flowing);
     Map<String, Obstacle> obstacles = new LinkedHashMap<>();
@@ -73,7 +68,11 @@ public record Trainability(
       NodeDef node = index.require(name, "a gradient");
       var call = flat.callOf(name);
       String reason = paths.isEnd(node) ? null : custom.obstacle(node, call).orElse(reason(node));
-      if (reason != null) {
+      var inside = rewrites.obstacles().get(name);
+      if (inside != null) {
+        obstacles.put(
+            name, new Obstacle(inside.op(), inside.node(), inside.function(), inside.reason()));
+      } else if (reason != null) {
         String function = call.map(FlatGraph.Call::function).orElse("");
         obstacles.put(name, new Obstacle(node.getOp(), name, function, reason));
       }
@@ -94,15 +93,21 @@ public record Trainability(
   }
 
   private record Paths(
-      GraphIndex index, Set<String> handles, Map<String, List<DataType>> outputTypes) {
+      GraphIndex index,
+      Set<String> handles,
+      Map<String, List<Integer>> carried,
+      Map<String, List<DataType>> outputTypes) {
 
     boolean isEnd(NodeDef node) {
-      return handles.contains(node.getName()) || STOPS.contains(node.getOp());
+      return handles.contains(node.getName()) || LossGradients.stops(node.getOp());
     }
 
     /** The inputs that get a gradient: the moving statistics of a batch normalization do not. */
     List<String> flowing(NodeDef node) {
       List<String> inputs = node.getInputList();
+      if (carried.containsKey(node.getName())) {
+        return carried.get(node.getName()).stream().map(inputs::get).toList();
+      }
       boolean isNorm = node.getOp().startsWith("FusedBatchNorm");
       return isEnd(node) ? List.of() : passable(isNorm ? inputs.subList(0, 3) : inputs);
     }
@@ -119,12 +124,7 @@ public record Trainability(
       List<DataType> types =
           outputTypes.computeIfAbsent(node.getName(), name -> OpDefinitions.outputTypes(node));
       int output = TensorNames.index(reference);
-      return output >= types.size()
-          || switch (types.get(output)) {
-            case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16, DT_COMPLEX64, DT_COMPLEX128 -> true;
-            case DT_RESOURCE, DT_VARIANT, DT_FLOAT_REF, DT_DOUBLE_REF -> true;
-            default -> false;
-          };
+      return output >= types.size() || isDifferentiable(types.get(output));
     }
 
     Set<String> leadingTo(Set<String> ends, Set<String> seen) {
@@ -141,22 +141,13 @@ public record Trainability(
   /** Why an op passes no gradient on; null if it does. */
   private static String reason(NodeDef node) {
     String op = node.getOp();
-    if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
-      return "tensor lists have no gradient here";
-    }
     var none = AttrValue.getDefaultInstance();
     if (op.equals("GatherV2") && node.getAttrOrDefault("batch_dims", none).getI() < 0) {
       return "a gather with negative batch_dims has no gradient here";
     }
-    boolean isFloat = node.getAttrOrDefault("T", none).getType() == DataType.DT_FLOAT;
-    if (op.equals("SoftmaxCrossEntropyWithLogits") && !isFloat) {
-      return "its gradient exists in float32 only";
-    }
     return switch (op) {
-      case "While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond" ->
-          "loops have no gradient here";
-      case "If", "StatelessIf", "Case", "StatelessCase", "Switch", "Merge" ->
-          "branches on a tensor have no gradient here";
+      case "Enter", "Exit", "NextIteration", "LoopCond", "Switch", "Merge" ->
+          "loops and branches of TensorFlow 1 have no gradient here";
       default -> isDifferentiable(op) ? null : "the op has no gradient here";
     };
   }

@@ -11,6 +11,7 @@ import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.SaveRestore;
+import dev.performer.graph.SinglePrecision;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
@@ -42,6 +43,7 @@ import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.FingerprintDef;
 import org.tensorflow.proto.SavedModel;
 import org.tensorflow.proto.TrackableObjectGraphOuterClass.TrackableObjectGraph;
+import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TString;
 
 /**
@@ -102,7 +104,8 @@ public final class WeightReplacement {
       return new Report(List.of(), List.of(), List.of());
     }
     try (CheckpointReader reader = CheckpointReader.open(original.resolve(CHECKPOINT))) {
-      reader.requireFit(variables, "these weights are not of " + original);
+      var asStored = variables.stream().map(variable -> asStored(variable, reader)).toList();
+      reader.requireFit(asStored, "these weights are not of " + original);
       Map<String, Variable> values = new LinkedHashMap<>();
       variables.forEach(variable -> values.put(variable.checkpointKey(), variable));
       List<String> replaced = List.copyOf(values.keySet());
@@ -119,6 +122,15 @@ public final class WeightReplacement {
       OutputDirectory.write(target, replace, card, writer);
       return new Report(replaced, List.copyOf(copies.keySet()), List.copyOf(kept));
     }
+  }
+
+  /** Half precision is computed in float32 and stored as it was. */
+  private static Variable asStored(Variable variable, CheckpointReader reader) {
+    CheckpointReader.Entry entry = reader.entries().get(variable.checkpointKey());
+    boolean isNarrower = entry != null && SinglePrecision.isNarrow(entry.type());
+    return isNarrower && variable.type() == TFloat32.class
+        ? variable.withType(Tensors.javaType(entry.type()))
+        : variable;
   }
 
   private void requireApart(Path target) {
@@ -224,7 +236,10 @@ public final class WeightReplacement {
     try (Variables.Values fetched = Variables.fetch(session, once)) {
       Map<String, Tensor> tensors = new LinkedHashMap<>();
       values.forEach((key, variable) -> tensors.put(key, fetched.tensors().get(variable)));
-      SaveRestore.write(prefix, tensors, tf -> originals(tf, kept, reader));
+      Map<String, DataType> types = new LinkedHashMap<>();
+      tensors.forEach((key, tensor) -> types.put(key, reader.entry(key).type()));
+      types.entrySet().removeIf(e -> tensors.get(e.getKey()).dataType() == e.getValue());
+      SaveRestore.write(prefix, tensors, types, tf -> originals(tf, kept, reader));
     }
   }
 

@@ -1,44 +1,28 @@
 package dev.performer.serving;
 
 import static dev.performer.PerformerException.require;
-import static dev.performer.savedmodel.PerformerSignatures.STEP;
 
 import dev.performer.PerformerException;
-import dev.performer.graph.NativeErrors;
-import dev.performer.graph.Tensors;
-import dev.performer.model.PerformerConfig;
-import dev.performer.savedmodel.PerformerModels;
-import dev.performer.savedmodel.PerformerSignatures;
-import dev.performer.savedmodel.SavedModelDirectory;
-import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.savedmodel.SignatureSpec;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import org.tensorflow.Result;
-import org.tensorflow.Session;
-import org.tensorflow.Tensor;
 
 /**
- * Generates with a causal SavedModel that has the signatures prefill and decode_step.
+ * Generates with a causal language model: one token at a time at constant cost with the signatures
+ * prefill and decode_step of a SavedModel, else reading the whole text for each token.
  *
  * <p>Safe for use from many threads at a time: a call keeps its states to itself and the model's
  * variables do not change. The listener hears in the caller's thread. Close the session when no
  * call is under way.
  */
 public final class GenerationSession implements AutoCloseable {
-  private final SavedModelPredictor predictor;
-  private final PerformerConfig config;
-  private final SignatureSpec prefill;
-  private final SignatureSpec step;
-  private final List<String> outputs;
+  private final Decoder decoder;
+  private final Decoder.Limits limits;
 
   /** Hears of each token as it comes. */
   @FunctionalInterface
@@ -50,29 +34,29 @@ public final class GenerationSession implements AutoCloseable {
   /** The tokens behind a prompt, without the end token, and whether the model ended it itself. */
   public record Continuation(List<Integer> tokens, boolean ended) {}
 
-  private GenerationSession(SavedModelPredictor predictor, PerformerConfig config) {
-    this.predictor = predictor;
-    this.config = config;
-    prefill = predictor.directory().signature(PerformerSignatures.PREFILL);
-    step = predictor.directory().signature(STEP);
-    outputs = List.copyOf(step.outputs().keySet());
+  private GenerationSession(Decoder decoder) {
+    this.decoder = decoder;
+    limits = decoder.limits();
   }
 
-  /** Loads a model. @throws PerformerException if it has no configuration, or cannot generate */
+  /** Loads a SavedModel. @throws PerformerException if it has no configuration, or no states */
   public static GenerationSession open(Path model) {
-    var directory = SavedModelDirectory.open(model);
-    PerformerConfig config = PerformerModels.requireConfig(model);
-    var signatures = directory.signatures().keySet();
-    String text =
-        "%s: cannot generate: it has no signature %s (it has %s); only causal language models (task causal-lm with causal attention in every layer) do";
-    require(signatures.contains(STEP), text, model, STEP, signatures);
-    var predictor = SavedModelPredictor.load(directory, SavedModelPredictor.TIMEOUT);
-    return new GenerationSession(predictor, config);
+    return new GenerationSession(StateDecoder.load(model));
   }
 
-  /** How the model is built. */
-  public PerformerConfig config() {
-    return config;
+  /** Generates with a model that has no states, which stays the caller's. */
+  public static GenerationSession of(PrefixLogits model) {
+    return new GenerationSession(new PrefixDecoder(model));
+  }
+
+  /** How many tokens the model has logits for. */
+  public int vocabularySize() {
+    return limits.vocabularySize();
+  }
+
+  /** Whether the model puts a begin token in front, so that a prompt may be empty. */
+  public boolean startsItself() {
+    return limits.startsItself();
   }
 
   /** Continues prompts, all of them at once. */
@@ -93,24 +77,16 @@ public final class GenerationSession implements AutoCloseable {
       return prompts.stream().map(prompt -> new Continuation(List.of(), false)).toList();
     }
     Set<Integer> never = new HashSet<>(options.forbidden());
-    if (config.padId() != null) {
-      never.add(config.padId());
-    }
-    Rows rows = new Rows(prompts, options.withForbidden(never), shift(), listener);
-    Result states = start(prompts);
-    try {
+    limits.pad().ifPresent(never::add);
+    Rows rows = new Rows(prompts, options.withForbidden(never), listener);
+    try (Decoder.Texts texts = decoder.begin(prompts)) {
       for (int n = 1; ; n++) {
-        rows.choose(Tensors.floats(states.get(outputs.indexOf(PerformerSignatures.LOGITS))));
+        rows.choose(texts.logits());
         if (rows.allDone() || n == options.maxTokens()) {
           return rows.continuations();
         }
-        Result next = advance(states, rows.chosen, rows.positions);
-        states.close();
-        states = next;
-        rows.moveOn();
+        texts.add(rows.chosen, rows.ended);
       }
-    } finally {
-      states.close();
     }
   }
 
@@ -122,14 +98,14 @@ public final class GenerationSession implements AutoCloseable {
    */
   public void check(List<int[]> prompts, int newTokens) {
     DecodingOptions.requireNotNegative(newTokens);
-    int last = config.vocabularySize() - 1;
+    int last = limits.vocabularySize() - 1;
     String known = "; the model knows the tokens 0 to " + last;
     for (int[] prompt : prompts) {
       require(
           prompt.length + shift() > 0,
           "a prompt is empty; this model has no begin token of its own, so give at least one token");
       for (int id : prompt) {
-        boolean isPad = config.padId() != null && id == config.padId();
+        boolean isPad = limits.pad().isPresent() && id == limits.pad().getAsInt();
         if (isPad || id < 0 || id > last) {
           String why = isPad ? ", which is padding to the model" : known;
           throw new PerformerException("a prompt has the token " + id + why);
@@ -139,15 +115,14 @@ public final class GenerationSession implements AutoCloseable {
       if (newTokens > room) {
         String text = "a prompt of %d tokens and %d more exceed the %d positions of the model; %s";
         String way = room > 0 ? "ask for at most " + room + " tokens" : "shorten the prompt";
-        int most = config.longestSequence().orElseThrow();
+        int most = limits.positions().orElseThrow();
         throw new PerformerException(text.formatted(prompt.length, newTokens, most, way));
       }
     }
   }
 
-  /** 1 where the model puts a begin token in front. */
   private int shift() {
-    return config.shiftBos() == null ? 0 : 1;
+    return startsItself() ? 1 : 0;
   }
 
   /**
@@ -155,61 +130,16 @@ public final class GenerationSession implements AutoCloseable {
    * needs no position: the model does not read it.
    */
   public int room(int promptLength) {
-    var longest = config.longestSequence();
+    var longest = limits.positions();
     return longest.isEmpty()
         ? Integer.MAX_VALUE
         : longest.getAsInt() - (promptLength + shift()) + 1;
   }
 
-  private Result start(List<int[]> prompts) {
-    int rows = prompts.size();
-    int[] lengths = prompts.stream().mapToInt(prompt -> prompt.length).toArray();
-    int longest = Math.max(1, Arrays.stream(lengths).max().orElseThrow());
-    int[] tokens = new int[rows * longest];
-    for (int r = 0; r < rows; r++) {
-      System.arraycopy(prompts.get(r), 0, tokens, r * longest, lengths[r]);
-    }
-    try (Tensor ids = Tensors.of(tokens, rows, longest);
-        Tensor counts = Tensors.of(lengths, rows)) {
-      return run(
-          prefill, Map.of(PerformerSignatures.TOKENS, ids, PerformerSignatures.LENGTHS, counts));
-    }
-  }
-
-  private Result advance(Result before, int[] chosen, int[] positions) {
-    try (Tensor token = Tensors.of(chosen, chosen.length);
-        Tensor position = Tensors.of(positions, positions.length)) {
-      Map<String, Tensor> feeds = new HashMap<>();
-      feeds.put(PerformerSignatures.TOKEN, token);
-      feeds.put(PerformerSignatures.POSITION, position);
-      for (String name : step.inputs().keySet()) {
-        if (outputs.contains(name)) {
-          feeds.put(name, before.get(outputs.indexOf(name)));
-        }
-      }
-      return run(step, feeds);
-    }
-  }
-
-  /** Both signatures have the same outputs, which are fetched in the same order. */
-  private Result run(SignatureSpec signature, Map<String, Tensor> feeds) {
-    Session.Runner runner = predictor.session().runner();
-    feeds.forEach((name, tensor) -> runner.feed(signature.input(name).tensor(), tensor));
-    outputs.forEach(name -> runner.fetch(signature.output(name).tensor()));
-    try {
-      return runner.run();
-    } catch (RuntimeException e) {
-      Path model = predictor.directory().path();
-      String text = "the signature %s of %s failed: %s";
-      throw new PerformerException(
-          text.formatted(signature.name(), model, NativeErrors.firstLine(e)), e);
-    }
-  }
-
-  /** Frees the model. */
+  /** Frees the model that {@link #open} loaded. */
   @Override
   public void close() {
-    predictor.close();
+    decoder.close();
   }
 
   /** The texts of a batch as they grow. */
@@ -224,10 +154,7 @@ public final class GenerationSession implements AutoCloseable {
     /** {@code [B]}; of ended rows some token that was there before. */
     private final int[] chosen;
 
-    /** Where the chosen tokens stand, {@code [B]}. */
-    private final int[] positions;
-
-    private Rows(List<int[]> prompts, DecodingOptions options, int shift, Listener listener) {
+    private Rows(List<int[]> prompts, DecodingOptions options, Listener listener) {
       this.prompts = prompts;
       this.options = options;
       this.listener = listener;
@@ -237,7 +164,6 @@ public final class GenerationSession implements AutoCloseable {
       }
       ended = new boolean[prompts.size()];
       chosen = new int[prompts.size()];
-      positions = prompts.stream().mapToInt(prompt -> prompt.length + shift).toArray();
     }
 
     /** One token for each row that goes on, of the logits {@code [B, V]}. */
@@ -269,13 +195,6 @@ public final class GenerationSession implements AutoCloseable {
 
     private boolean allDone() {
       return IntStream.range(0, ended.length).allMatch(r -> ended[r]);
-    }
-
-    /** The chosen tokens were read. A row that is done stays within the positions. */
-    private void moveOn() {
-      for (int r = 0; r < ended.length; r++) {
-        positions[r] += ended[r] ? 0 : 1;
-      }
     }
 
     private List<Continuation> continuations() {

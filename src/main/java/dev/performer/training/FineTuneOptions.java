@@ -42,6 +42,10 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
           .divergence(0)
           .build();
 
+  /** The same where a new layer learns from labels: a greater rate would spoil what is below it. */
+  public static final LoopOptions TASK_LOOP =
+      LOOP.toBuilder().schedule(new Schedule.Linear(1e-4, 20, 0)).build();
+
   /** A masked language model as protein_lm masks, on crops of 512. */
   public static final FineTuneOptions DEFAULT =
       new FineTuneOptions(

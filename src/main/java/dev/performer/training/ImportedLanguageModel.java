@@ -2,15 +2,19 @@ package dev.performer.training;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.PerformerException;
 import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
+import java.util.stream.IntStream;
 import org.tensorflow.Output;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TFloat32;
@@ -23,7 +27,15 @@ import org.tensorflow.types.TFloat32;
  */
 public final class ImportedLanguageModel {
   private static final List<String> TOKENS =
-      List.of("tokens", "input_word_ids", "input_ids", "word_ids", "ids", "inputs");
+      List.of(
+          "tokens",
+          "input_word_ids",
+          "input_ids",
+          "token_ids",
+          "word_ids",
+          "ids",
+          "inputs",
+          "encoder_token_ids");
   private static final List<String> LOGITS =
       List.of("logits", "lm_head", "lm_logits", "mlm_logits");
 
@@ -38,7 +50,7 @@ public final class ImportedLanguageModel {
    * Finds the tensors of a signature; an error lists what there is.
    *
    * @param given what is known already; null, or any part of it null: that is looked for
-   * @param vocabularySize size of the last dimension of the logits, 0 if it is not known
+   * @param vocabularySize tokens that logits must be for, at least; 0 if that is not known
    */
   public static ModelCard.LanguageModel resolve(
       SignatureSpec spec, ModelCard.LanguageModel given, int vocabularySize) {
@@ -47,6 +59,7 @@ public final class ImportedLanguageModel {
     String mask = known.map(m -> m.mask()).orElseGet(() -> mask(spec, tokens));
     String logits = known.map(m -> m.logits()).orElseGet(() -> logits(spec, vocabularySize));
     check(spec, tokens, mask, logits);
+    LanguageModel.check(vocabularySize, width(spec.output(logits)));
     return given == null
         ? new ModelCard.LanguageModel(spec.name(), tokens, mask, logits, null)
         : given.withTensors(spec.name(), tokens, mask, logits, given.objective());
@@ -56,25 +69,67 @@ public final class ImportedLanguageModel {
   public static String tokens(SignatureSpec spec) {
     var types = List.of(DataType.DT_INT32, DataType.DT_INT64);
     Predicate<TensorSpec> fits =
-        input -> types.contains(input.type()) && hasRank(input, 2) && !isMask(input);
-    return choose(spec, spec.inputs(), fits, TOKENS, "input for tokens: int32 or int64 [B, L]");
+        input -> types.contains(input.type()) && hasRank(input, 2) && InputFeed.mayBeTokens(input);
+    String what = "input for tokens: int32 or int64 [B, L]";
+    return choose(spec, spec.inputs(), fits, TOKENS, what, "tokensInput");
   }
 
-  /** The input that is 1 where a token is real; null if there is none. */
+  /**
+   * The input that is 1 where a token is real, of several the one whose name begins most as the
+   * tokens'; null if there is none.
+   */
   public static String mask(SignatureSpec spec, String tokens) {
-    var names = spec.inputs().values().stream().filter(s -> isMask(s)).map(TensorSpec::name);
-    return names.filter(name -> !name.equals(tokens)).findFirst().orElse(null);
+    return spec.inputs().values().stream()
+        .filter(input -> InputFeed.isMask(input) && !input.name().equals(tokens))
+        .map(TensorSpec::name)
+        .max(Comparator.comparingInt(name -> common(name, tokens)))
+        .orElse(null);
   }
 
+  private static int common(String name, String other) {
+    int least = Math.min(name.length(), other.length());
+    return IntStream.range(0, least)
+        .filter(i -> name.charAt(i) != other.charAt(i))
+        .findFirst()
+        .orElse(least);
+  }
+
+  /** Padded vocabularies have more logits than tokens; an output with as many goes first. */
   private static String logits(SignatureSpec spec, long size) {
-    Predicate<TensorSpec> knowsTokens =
+    Predicate<TensorSpec> fits = output -> output.isFloat() && hasRank(output, 3);
+    Predicate<TensorSpec> isWide = output -> width(output) < 0 || width(output) >= size;
+    Predicate<TensorSpec> isExact = fits.and(output -> size > 0 && width(output) == size);
+    boolean hasExact = spec.outputs().values().stream().anyMatch(isExact);
+    String least = size > 0 ? " and V at least " + size : "";
+    String what = "output for logits: floats [B, L, V]" + least;
+    return choose(
+        spec, spec.outputs(), hasExact ? isExact : fits.and(isWide), LOGITS, what, "logits");
+  }
+
+  /** Whether an output has a name that logits usually have. */
+  public static boolean isLogits(String name) {
+    return LOGITS.contains(name);
+  }
+
+  private static long width(TensorSpec output) {
+    return output.shape().isUnknown() ? -1 : output.shape().get(-1);
+  }
+
+  /**
+   * The only output {@code [B, V]} of floats with a number for each token; empty where there are
+   * several, or logits of every token.
+   */
+  public static Optional<String> lastLogits(SignatureSpec spec, int vocabularySize) {
+    var all = spec.outputs().values();
+    Predicate<TensorSpec> fits =
         output ->
-            size == 0
-                || output.shape().isUnknown()
-                || List.of(-1L, size).contains(output.shape().get(-1));
-    Predicate<TensorSpec> fits = output -> output.type() == DataType.DT_FLOAT && hasRank(output, 3);
-    String what = "output for logits: float32 [B, L, V]";
-    return choose(spec, spec.outputs(), fits.and(knowsTokens), LOGITS, what);
+            hasRank(output, 2)
+                && output.isFloat()
+                && (output.shape().get(-1) < 0 || output.shape().get(-1) >= vocabularySize);
+    List<String> names =
+        all.stream().filter(fits.and(o -> !o.shape().isUnknown())).map(TensorSpec::name).toList();
+    boolean hasEach = all.stream().anyMatch(output -> hasRank(output, 3));
+    return hasEach || names.size() != 1 ? Optional.empty() : Optional.of(names.get(0));
   }
 
   private static void check(SignatureSpec spec, String tokens, String mask, String logits) {
@@ -122,18 +177,17 @@ public final class ImportedLanguageModel {
       Map<String, TensorSpec> specs,
       Predicate<TensorSpec> fits,
       List<String> usual,
-      String what) {
+      String what,
+      String setting) {
     List<String> names = specs.values().stream().filter(fits).map(TensorSpec::name).toList();
     Optional<String> known = usual.stream().filter(names::contains).findFirst();
     String count = names.isEmpty() ? "no" : "more than one";
     String text = "the signature %s has %s %s; it has %s";
-    boolean isFound = known.isPresent() || names.size() == 1;
-    require(isFound, text, signature.name(), count, what, specs.values());
+    if (known.isEmpty() && names.size() != 1) {
+      String found = text.formatted(signature.name(), count, what, specs.values());
+      throw new PerformerException(found).settledBy(setting);
+    }
     return known.orElseGet(() -> names.get(0));
-  }
-
-  private static boolean isMask(TensorSpec spec) {
-    return spec.name().contains("mask");
   }
 
   private static boolean hasRank(TensorSpec spec, int rank) {

@@ -12,6 +12,7 @@ import dev.performer.graph.Variables;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
+import dev.performer.model.TextEmbedding;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Optimizer;
@@ -34,13 +35,15 @@ import org.tensorflow.op.Ops;
  * @param notes what was assumed, one line each
  * @param path the checkpoint
  * @param tokenizer what its token ids mean, if that is known
+ * @param embedding how texts get vectors, if that is known
  */
 public record ImportedWeights(
     ModelWeights source,
     Map<String, NpyArray> weights,
     List<String> notes,
     Path path,
-    Optional<Tokenizer> tokenizer) {
+    Optional<Tokenizer> tokenizer,
+    Optional<TextEmbedding> embedding) {
   private static final long SEED = 0;
 
   /** Draws what the checkpoint lacks: projections as configured; weights if that is allowed. */
@@ -64,7 +67,8 @@ public record ImportedWeights(
       notes.add("drawn anew, as the checkpoint has none: " + names);
     }
     Optional<Tokenizer> known = source.vocabulary().map(v -> new LetterTokenizer(name(v), v));
-    return new ImportedWeights(source, Map.copyOf(weights), List.copyOf(notes), path, known);
+    return new ImportedWeights(
+        source, Map.copyOf(weights), List.copyOf(notes), path, known, Optional.empty());
   }
 
   private static Map<String, NpyArray> drawn(PerformerConfig config) {
@@ -86,7 +90,14 @@ public record ImportedWeights(
       throw new PerformerException(text.formatted(path, size, other.label(), other.size()))
           .settledBy("tokenizer");
     }
-    return new ImportedWeights(source, weights, notes, path, Optional.of(other));
+    return new ImportedWeights(source, weights, notes, path, Optional.of(other), embedding);
+  }
+
+  /** The same with how texts get vectors, and what is not followed of that. */
+  public ImportedWeights withEmbedding(Optional<TextEmbedding> how, List<String> more) {
+    List<String> all = new ArrayList<>(notes);
+    all.addAll(more);
+    return new ImportedWeights(source, weights, List.copyOf(all), path, tokenizer, how);
   }
 
   /** The names of weights that hold NaN or infinity, sorted. */
@@ -105,10 +116,11 @@ public record ImportedWeights(
     PerformerConfig config = source.config();
     Long step = source.optimizer().map(OptimizerState::step).orElse(null);
     return ModelCard.of(
-        config.attentionOf(0),
-        tokenizer.map(ModelCards::vocabulary).orElse(null),
-        PerformerModels.languageModel(config, masking(config)),
-        ModelCard.Provenance.imported(path, source.scheme(), notes, step));
+            config.attentionOf(0),
+            tokenizer.map(ModelCards::vocabulary).orElse(null),
+            PerformerModels.languageModel(config, masking(config)),
+            ModelCard.Provenance.imported(path, source.scheme(), notes, step))
+        .withEmbedding(embedding.orElse(null));
   }
 
   private static String name(Vocabulary vocabulary) {

@@ -1,11 +1,15 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
 import dev.performer.data.TokenBatch;
 import dev.performer.graph.NativeErrors;
 import java.lang.reflect.Array;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.zip.Checksum;
 
@@ -20,6 +24,8 @@ import java.util.zip.Checksum;
  *     targets or numbers
  * @param numbers one a row, {@code [B]}; empty where ids are guessed
  * @param decoderMask 1 for real targets of a decoder, {@code [B * T]}; empty without one
+ * @param arrays {@code [B, …]} by the names of inputs and targets, in place of tokens and mask;
+ *     empty for tokens
  */
 public record LabelledBatch(
     int rows,
@@ -29,7 +35,28 @@ public record LabelledBatch(
     int[] targets,
     float[] weights,
     float[] numbers,
-    int[] decoderMask) {
+    int[] decoderMask,
+    Map<String, NpyArray> arrays) {
+  /** Of tokens. */
+  public LabelledBatch(
+      int rows,
+      int length,
+      int[] inputs,
+      int[] mask,
+      int[] targets,
+      float[] weights,
+      float[] numbers,
+      int[] decoderMask) {
+    this(rows, length, inputs, mask, targets, weights, numbers, decoderMask, Map.of());
+  }
+
+  /** Of arrays; a row that counts has a weight above 0. */
+  public static LabelledBatch of(
+      int rows, int[] targets, float[] weights, float[] numbers, Map<String, NpyArray> arrays) {
+    int[] none = {};
+    return new LabelledBatch(rows, 1, none, none, targets, weights, numbers, none, arrays);
+  }
+
   /** Of a model with one stack that guesses ids. */
   public LabelledBatch(
       int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {
@@ -48,9 +75,11 @@ public record LabelledBatch(
         in.rows(), in.length(), in.tokens(), in.mask(), targets, weights, numbers, decoder);
   }
 
-  /** Tokens that are not padding, of encoder and decoder. */
+  /** Tokens that are not padding, of encoder and decoder; of arrays their rows. */
   public long realTokens() {
-    return IntStream.of(mask).asLongStream().sum() + IntStream.of(decoderMask).asLongStream().sum();
+    return !arrays.isEmpty()
+        ? rows
+        : IntStream.of(mask).asLongStream().sum() + IntStream.of(decoderMask).asLongStream().sum();
   }
 
   /** Targets of a row: L, T, or 1. */
@@ -65,11 +94,14 @@ public record LabelledBatch(
 
   /** What to tell where a model could not run this batch. @param what was being done */
   public PerformerException failed(String what, RuntimeException e) {
+    String size =
+        arrays.isEmpty()
+            ? "%d sequences of %d tokens; a smaller length or"
+            : "%d examples; a smaller";
     String text =
-        "%s failed on a batch of %d sequences of %d tokens; a smaller length or batch may help, if"
-            + " the model has a limit or memory is short: %s";
+        "%s failed on a batch of %s batch may help, if the model has a limit or memory is short: %s";
     String cause = NativeErrors.firstLine(e);
-    return new PerformerException(text.formatted(what, rows, length, cause), e);
+    return new PerformerException(text.formatted(what, size.formatted(rows, length), cause), e);
   }
 
   /** Adds all that a model sees and guesses to a checksum. */
@@ -84,6 +116,7 @@ public record LabelledBatch(
       bytes.asFloatBuffer().put(part);
       sum.update(bytes);
     }
+    new TreeMap<>(arrays).values().forEach(array -> sum.update(array.bytes()));
   }
 
   /** The same with more rows, at weight 0: its own once more, or rows of zeros. */
@@ -96,7 +129,16 @@ public record LabelledBatch(
         extended(targets, more, repeated),
         extended(weights, more, false),
         extended(numbers, more, repeated),
-        extended(decoderMask, more, repeated));
+        extended(decoderMask, more, repeated),
+        arrays.entrySet().stream()
+            .collect(
+                Collectors.toMap(Map.Entry::getKey, e -> extended(e.getValue(), more, repeated))));
+  }
+
+  private NpyArray extended(NpyArray array, int more, boolean repeated) {
+    long[] shape = array.shape().clone();
+    shape[0] = more;
+    return new NpyArray(array.type(), shape, extended(array.bytes(), more, repeated));
   }
 
   @SuppressWarnings({"unchecked", "SuspiciousSystemArraycopy"})

@@ -64,14 +64,18 @@ public record LanguageModel(
     return fixed(0);
   }
 
-  /** Fails if the vocabulary has tokens that the model does not know. */
+  /** Fails if the vocabulary has tokens that the model does not know; spare logits are fine. */
   void check(Vocabulary vocabulary) {
     var shape = logits.shape();
-    long size = shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1);
-    int tokens = vocabulary.size();
-    String text =
-        "the vocabulary has %d tokens, but the model's logits only %d; give the model's own";
-    PerformerException.require(size <= 0 || size >= tokens, text, tokens, size);
+    check(vocabulary.size(), shape.isUnknown() ? -1 : shape.get(shape.numDimensions() - 1));
+  }
+
+  static void check(int tokens, long logits) {
+    if (logits > 0 && logits < tokens) {
+      String text =
+          "the vocabulary has %d tokens, but the model's logits only %d; give the model's own";
+      throw new PerformerException(text.formatted(tokens, logits)).settledBy("vocabulary");
+    }
   }
 
   private int fixed(int dimension) {

@@ -12,10 +12,17 @@ import dev.performer.data.BatchSize;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Dense.Precision;
+import dev.performer.savedmodel.Lora;
+import dev.performer.savedmodel.VariablePattern;
 import dev.performer.training.optim.Optimizer;
+import dev.performer.training.optim.ParameterGroups;
 import dev.performer.training.optim.Schedule;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * How a training loop runs, whatever it trains: the section {@code training} of a recipe, of a
@@ -33,6 +40,13 @@ import java.util.Map;
  * @param accumulate batches whose gradients make one step
  * @param optimizer how weights follow gradients
  * @param learningRate the peak
+ * @param learningRates factors of it by patterns of variables' names; where several match, their
+ *     product. As {@link dev.performer.savedmodel.VariablePattern} reads them, and so below
+ * @param freeze variables that stay as they are
+ * @param trainOnly variables besides which all others stay as they are; empty for all. With {@code
+ *     lora} those that are trained besides the factors
+ * @param lora of an imported model: factors of weights, which are trained in their place; null for
+ *     none
  * @param scheduleName one of {@link Schedule#NAMES}
  * @param warmupSteps steps until the peak
  * @param finalShare of the peak, at the last step
@@ -61,6 +75,10 @@ public record LoopOptions(
     int accumulate,
     Optimizer optimizer,
     double learningRate,
+    @JsonInclude(JsonInclude.Include.NON_EMPTY) Map<String, Double> learningRates,
+    @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> freeze,
+    @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> trainOnly,
+    Lora lora,
     @JsonProperty("schedule") String scheduleName,
     long warmupSteps,
     double finalShare,
@@ -112,6 +130,13 @@ public record LoopOptions(
     Schedule schedule = Schedule.of(scheduleName, learningRate, warmupSteps, finalShare);
     scheduleName = schedule.label();
     finalShare = schedule.finalShare();
+    freeze = patterns("freeze", freeze);
+    trainOnly = patterns("trainOnly", trainOnly);
+    learningRates = learningRates == null ? Map.of() : new LinkedHashMap<>(learningRates);
+    patterns("learningRates", List.copyOf(learningRates.keySet()));
+    boolean isSound = learningRates.values().stream().allMatch(f -> f != null && f > 0 && f < 1e9);
+    require("learningRates", isSound, "factors above 0, such as {\"head/**\": 10}");
+    learningRates = Collections.unmodifiableMap(learningRates);
     atLeast("accumulate", accumulate, 1);
     atLeast("evaluateEvery", evaluateEvery, 0);
     atLeast("evaluationBatches", evaluationBatches, 0);
@@ -137,6 +162,23 @@ public record LoopOptions(
     return batchSequences == null
         ? new BatchSize.Tokens(batchTokens)
         : new BatchSize.Sequences(batchSequences);
+  }
+
+  private static List<String> patterns(String key, List<String> given) {
+    List<String> all = given == null ? List.of() : new ArrayList<>(given);
+    all.forEach(glob -> VariablePattern.of(key, glob));
+    return List.copyOf(all);
+  }
+
+  /** Which variables are trained, and how fast. */
+  public ParameterGroups groups() {
+    // An adapted model marks what is trained besides its factors itself.
+    return new ParameterGroups(freeze, lora == null ? trainOnly : List.of(), learningRates);
+  }
+
+  /** How an imported model is adapted, if so configured. */
+  public Optional<Lora.Adaptation> adaptation() {
+    return Optional.ofNullable(lora).map(l -> new Lora.Adaptation(l, trainOnly, seed));
   }
 
   /** Learning rate by step. */
@@ -240,6 +282,26 @@ public record LoopOptions(
     /** The peak of the schedule. */
     public Builder learningRate(double value) {
       return set("learningRate", value);
+    }
+
+    /** Factors of it by patterns of names. */
+    public Builder learningRates(Map<String, Double> value) {
+      return set("learningRates", value);
+    }
+
+    /** Patterns of variables that stay as they are. */
+    public Builder freeze(String... patterns) {
+      return set("freeze", patterns);
+    }
+
+    /** Patterns of variables besides which all others stay as they are. */
+    public Builder trainOnly(String... patterns) {
+      return set("trainOnly", patterns);
+    }
+
+    /** Trains low-rank factors of an imported model's weights. */
+    public Builder lora(Lora value) {
+      return set("lora", value);
     }
 
     public Builder clipNorm(double value) {

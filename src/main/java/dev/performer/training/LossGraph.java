@@ -69,17 +69,62 @@ public record LossGraph(
     return new LossGraph(targets, weights, loss.asOutput(), sums.asOutput());
   }
 
-  /** Adds the mean squared error of numbers [B, 1]; several may share targets and weights. */
+  /** Adds the mean squared error of numbers [B, K]; several may share targets and weights. */
   static LossGraph ofNumbers(
       Ops tf, Operand<TFloat32> predicted, Output<TFloat32> targets, Output<TFloat32> weights) {
+    var squares = tf.math.squaredDifference(predicted, targets); // [B, K]
+    return mean(tf, squares, tf.constant(Double.NaN), targets, weights);
+  }
+
+  /** Adds the mean binary cross-entropy of logits [B, C] and targets 0 or 1. */
+  static LossGraph ofFlags(
+      Ops tf, Operand<TFloat32> logits, Output<TFloat32> targets, Output<TFloat32> weights) {
+    var entropy = binaryCrossEntropy(tf, logits, targets); // [B, C]
+    var zero = tf.constant(0f);
+    var half = tf.constant(0.5f);
+    var hits = tf.math.equal(tf.math.greater(logits, zero), tf.math.greater(targets, half));
+    var right = tf.math.mul(tf.dtypes.cast(hits, TFloat32.class), weights);
+    return mean(
+        tf, entropy, sum(tf, tf.reshape(right, tf.constant(new int[] {-1}))), targets, weights);
+  }
+
+  /** {@code z·log(1 + exp(−x)) + (1 − z)·log(1 + exp(x))} of logits x and targets z. */
+  static Operand<TFloat32> binaryCrossEntropy(
+      Ops tf, Operand<TFloat32> logits, Operand<TFloat32> targets) {
+    var ofOnes = tf.math.mul(targets, tf.math.softplus(tf.math.neg(logits)));
+    var zeros = tf.math.sub(tf.constant(1f), targets);
+    return tf.math.add(ofOnes, tf.math.mul(zeros, tf.math.softplus(logits)));
+  }
+
+  /** Logits whose softmax, over the last axis, is these probabilities. */
+  static Operand<TFloat32> logits(Ops tf, Operand<TFloat32> probabilities) {
+    return tf.math.log(clipped(tf, probabilities));
+  }
+
+  /** Logits whose sigmoid is these probabilities. */
+  static Operand<TFloat32> binaryLogits(Ops tf, Operand<TFloat32> probabilities) {
+    var p = clipped(tf, probabilities);
+    return tf.math.sub(tf.math.log(p), tf.math.log(tf.math.sub(tf.constant(1f), p)));
+  }
+
+  /** As Keras clips them before it takes logarithms. */
+  private static Operand<TFloat32> clipped(Ops tf, Operand<TFloat32> probabilities) {
+    return tf.clipByValue(probabilities, tf.constant(1e-7f), tf.constant(1 - 1e-7f));
+  }
+
+  private static LossGraph mean(
+      Ops tf,
+      Operand<TFloat32> losses,
+      Operand<TFloat64> right,
+      Output<TFloat32> targets,
+      Output<TFloat32> weights) {
     var axes = tf.constant(new int[] {0, 1});
-    var weighted = tf.math.mul(tf.math.squaredDifference(predicted, targets), weights); // [B, 1]
+    var weighted = tf.math.mul(losses, weights); // [B, K]
     var total = tf.math.maximum(tf.reduceSum(weights, axes), tf.constant(1e-9f));
     var loss = tf.math.div(tf.reduceSum(weighted, axes), total);
     var row = tf.constant(new int[] {-1});
-    var squares = sum(tf, tf.reshape(weighted, row));
-    var counted = sum(tf, tf.reshape(weights, row));
-    var sums = tf.stack(List.of(squares, tf.constant(Double.NaN), counted)); // [3]
+    var summed = sum(tf, tf.reshape(weighted, row));
+    var sums = tf.stack(List.of(summed, right, sum(tf, tf.reshape(weights, row)))); // [3]
     return new LossGraph(targets, weights, loss.asOutput(), sums.asOutput());
   }
 

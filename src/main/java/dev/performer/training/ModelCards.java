@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.performer.PerformerException;
 import dev.performer.data.ByteTokenizer;
+import dev.performer.data.IdTokenizer;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
@@ -39,9 +40,12 @@ public final class ModelCards {
     if (ByteTokenizer.isNamed(name)) {
       return ByteTokenizer.named(name);
     }
+    if (IdTokenizer.isNamed(name)) {
+      return IdTokenizer.named(name);
+    }
     String json = card.tokenizerJson();
-    String text = "the model's card has a tokenizer %s; known are %s and %s:N";
-    require(json != null, text, name, JsonTokenizer.FILE, ByteTokenizer.NAME);
+    String text = "the model's card has a tokenizer %s; known are %s, %s:N and %s:N";
+    require(json != null, text, name, JsonTokenizer.FILE, ByteTokenizer.NAME, IdTokenizer.NAME);
     var ids =
         new JsonTokenizer.SpecialIds(
             id(card.padId()), id(card.maskId()), id(card.bosId()), id(card.eosId()));

@@ -77,6 +77,49 @@ public interface Objective {
     }
   }
 
+  /** Guess numbers, or 0 and 1 for labels, of each sequence; what is not known counts nothing. */
+  record Values() implements Objective {
+    @Override
+    public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
+      float[] numbers = batch.numbers();
+      float[] weights = known(numbers);
+      int[] none = {};
+      return LabelledBatch.of(batch, none, weights, numbers, none);
+    }
+
+    /** 1 for each number, and 0 for what is none, which becomes 0. */
+    public static float[] known(float[] numbers) {
+      float[] weights = ones(numbers.length);
+      for (int i = 0; i < numbers.length; i++) {
+        if (Float.isNaN(numbers[i])) {
+          numbers[i] = weights[i] = 0;
+        }
+      }
+      return weights;
+    }
+  }
+
+  /** Guess the class of each token that has one. */
+  record TokenClassification() implements Objective {
+    @Override
+    public LabelledBatch label(TokenBatch batch, Vocabulary vocabulary, long seed, long step) {
+      int[] tags = batch.tags();
+      return LabelledBatch.of(batch, batch.tokens(), tags, known(tags));
+    }
+
+    /** 1 for each class, and 0 for what is none, which becomes 0. */
+    public static float[] known(int[] classes) {
+      float[] weights = ones(classes.length);
+      for (int i = 0; i < classes.length; i++) {
+        if (classes[i] < 0) {
+          classes[i] = 0;
+          weights[i] = 0;
+        }
+      }
+      return weights;
+    }
+  }
+
   private static float[] ones(int rows) {
     float[] ones = new float[rows];
     Arrays.fill(ones, 1);

@@ -69,15 +69,16 @@ final class PerformerTraining {
     Performer model = Performer.build(tf, variables, config, loop.seed());
     List<Variable> weights = variables.trainable();
     double decay = loop.averageDecay();
-    var averages = decay > 0 ? Averages.create(variables, weights, decay) : null;
+    var trained = loop.groups().of(variables.all()).stream().filter(Variable::trainable).toList();
+    var averages = decay > 0 ? Averages.create(variables, trained, decay) : null;
     var training = new PerformerTraining(tf, config);
     Operand<TInt64> dropout = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
     Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
     boolean drops = !config.dropout().equals(DropoutRates.NONE);
     boolean rounds = loop.precision() != Precision.FLOAT32;
-    Performer trained = rounds ? Performer.over(config, variables::get, loop.precision()) : model;
+    Performer rounded = rounds ? Performer.over(config, variables::get, loop.precision()) : model;
     Dropout rates = drops ? Dropout.of(dropout) : Dropout.none();
-    Outputs outputs = trained.apply(tf, training.inputs, rates);
+    Outputs outputs = rounded.apply(tf, training.inputs, rates);
     var options = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
     LossGraph loss = training.loss(outputs, options);
     var built =

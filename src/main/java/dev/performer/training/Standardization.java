@@ -6,6 +6,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.ExampleSource;
 import dev.performer.data.Label;
 import dev.performer.data.NpyArray;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -32,23 +33,36 @@ public record Standardization(double mean, double deviation) {
 
   /** Of the labels of a source, in one pass; an error if one is no number, or all are the same. */
   public static Standardization of(ExampleSource source) {
+    String text = " has no numbers to learn; name their column in data.label";
+    try (var stream = source.open()) {
+      return of(
+          source.name(),
+          stream.map(
+              example -> {
+                if (example.label() instanceof Label.Value number) {
+                  return (double) number.value();
+                }
+                throw new PerformerException(source.name() + text);
+              }));
+    }
+  }
+
+  /** The same of numbers; NaN is left out. @param name what a message calls them */
+  public static Standardization of(String name, Iterator<Double> values) {
     long count = 0;
     double mean = 0;
     double squares = 0;
-    try (var stream = source.open()) {
-      while (stream.hasNext()) {
-        if (!(stream.next().label() instanceof Label.Value number)) {
-          String text = " has no numbers to learn; name their column in data.label";
-          throw new PerformerException(source.name() + text);
-        }
+    while (values.hasNext()) {
+      double value = values.next();
+      if (!Double.isNaN(value)) {
         count++;
-        double difference = number.value() - mean;
+        double difference = value - mean;
         mean += difference / count;
-        squares += difference * (number.value() - mean);
+        squares += difference * (value - mean);
       }
     }
     String reason = count < 2 ? "fewer than two labels" : "every label is " + mean;
-    require(squares != 0, "%s: %s; a regression needs labels that differ", source.name(), reason);
+    require(squares != 0, "%s: %s; a regression needs labels that differ", name, reason);
     return new Standardization(mean, Math.sqrt(squares / count));
   }
 

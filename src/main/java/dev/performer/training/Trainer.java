@@ -179,7 +179,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** Closes these with itself. */
-  Trainer owning(BatchSource... sources) {
+  public Trainer owning(BatchSource... sources) {
     owned = List.of(sources);
     return this;
   }

@@ -83,7 +83,7 @@ class TextModelsTest {
                 ? w
                 : NpyArray.of(floats(random, (int) w.size()), w.shape()));
     Path target = folder.resolve("model-" + random.nextInt() + keys.hashCode());
-    new ImportedWeights(none, weights, List.of(), folder, Optional.empty())
+    new ImportedWeights(none, weights, List.of(), folder, Optional.empty(), Optional.empty())
         .withTokenizer(tokenizer)
         .write(target, false);
     return target;

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
 import dev.performer.data.LetterTokenizer.ResidueEncoder;
-import dev.performer.data.TableExamples.LabelColumn;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -166,7 +165,7 @@ class ReadersTest {
   void readsQuotesTabsMarksAndLabels() throws IOException {
     Path csv = write("a.csv", "\uFEFFtext,class\r\n\"a, \"\"b\"\"\nc\",pos\r\nüñ,neg\r\nx,pos\r\n");
     TableFile table = TableFile.of(csv);
-    List<String> names = TableExamples.categories(table, "class");
+    List<String> names = LabelColumns.names(table, "", new LabelColumns.Class("class", List.of()));
     assertThat(names).containsExactly("neg", "pos");
     List<Example> examples =
         read(new TableExamples(table, "text", classes("class", names), ENCODER));
@@ -183,7 +182,11 @@ class ReadersTest {
     assertThat(examples.stream().map(Example::label))
         .containsExactly(new Label.Value(1.5f), new Label.Value(-2000));
     assertThat(TableFile.of(Path.of("x.tsv.gz")).delimiter()).isEqualTo('\t');
-    assertThat(TableExamples.categories(new TableFile(write("c", "n\n10\n9\n1\n"), ',', true), "n"))
+    assertThat(
+            LabelColumns.names(
+                new TableFile(write("c", "n\n10\n9\n1\n"), ',', true),
+                "",
+                new LabelColumns.Class("n", List.of())))
         .containsExactly("1", "9", "10");
   }
 
@@ -290,12 +293,12 @@ class ReadersTest {
         new TextDocuments(docs, ENCODER), docs.resolve("c.txt") + " holds bytes that are no UTF-8");
   }
 
-  private static Optional<LabelColumn> classes(String column, List<String> names) {
-    return Optional.of(new LabelColumn(column, Optional.of(names)));
+  private static Optional<LabelColumns> classes(String column, List<String> names) {
+    return Optional.of(new LabelColumns.Class(column, names));
   }
 
-  private static Optional<LabelColumn> numbers(String column) {
-    return Optional.of(new LabelColumn(column, Optional.empty()));
+  private static Optional<LabelColumns> numbers(String column) {
+    return Optional.of(new LabelColumns.Number(column));
   }
 
   private List<String> texts(ExampleSource source) {

@@ -25,6 +25,7 @@ import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.OptimizerOps;
+import dev.performer.training.optim.ParameterGroups;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
@@ -171,6 +172,7 @@ class DistillerTest {
               trainable.loss(),
               null,
               trainable.variables(),
+              ParameterGroups.ALL,
               null,
               loop.optimizer(),
               loop.clipNorm());

@@ -124,7 +124,7 @@ class GreedyProofTest {
     assertThat(generated).hasSize(tokens);
     int[] ids =
         IntStream.concat(Arrays.stream(PROMPT), generated.stream().mapToInt(i -> i)).toArray();
-    return new Text(ids, session.config().shiftBos() == null ? 0 : 1, logits);
+    return new Text(ids, session.startsItself() ? 1 : 0, logits);
   }
 
   private static void assertArgmaxOfEveryPrefix(SavedModelPredictor predictor, Text text) {

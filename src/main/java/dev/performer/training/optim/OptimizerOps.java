@@ -66,6 +66,7 @@ public record OptimizerOps(
    *
    * @param loss a scalar: the mean over {@code weight}
    * @param weight a scalar: how much a batch counts in a step; null where each step is one batch
+   * @param groups which of the variables are trained, and how fast
    * @param averages moved along with every update; null for none
    */
   public static OptimizerOps build(
@@ -73,22 +74,23 @@ public record OptimizerOps(
       Output<TFloat32> loss,
       Operand<TFloat32> weight,
       List<Variable> variables,
+      ParameterGroups groups,
       Averages averages,
       Optimizer optimizer,
       double clipNorm) {
     Ops tf = Ops.create(graph).withSubScope("optimizer");
-    Gradients own = Gradients.of(graph, loss, variables);
-    requireFloat32(optimizer, own.variables());
+    Gradients found = Gradients.of(graph, loss, groups.of(variables));
+    requireFloat32(optimizer, found.variables());
     Variables slots = new Variables(tf);
     Variables sums = new Variables(tf);
     String scope = scope(optimizer);
     Variable count = slots.create(scope + "/step", Shape.scalar(), false, tf.constant(0L));
     var rate = tf.placeholder(TFloat64.class, Placeholder.shape(Shape.scalar()));
-    var accumulation = weight == null ? null : Accumulation.of(tf, sums, own, weight, scope);
+    var accumulation = weight == null ? null : Accumulation.of(tf, sums, found, weight, scope);
     List<Output<TFloat32>> gradients = new ArrayList<>();
-    for (int i = 0; i < own.values().size(); i++) {
+    for (int i = 0; i < found.values().size(); i++) {
       var mean =
-          accumulation == null ? float32(tf, own.values().get(i)) : accumulation.means().get(i);
+          accumulation == null ? float32(tf, found.values().get(i)) : accumulation.means().get(i);
       gradients.add(tf.identity(mean).asOutput());
     }
     Operand<TFloat64> anyNorm = globalNorm(tf, gradients);
@@ -99,13 +101,15 @@ public record OptimizerOps(
     var t = tf.dtypes.cast(then.readVariableOp(count.handle(), TInt64.class), TFloat64.class);
     var clip = tf.constant(clipNorm);
     var scale = clipNorm > 0 ? tf.math.div(clip, tf.math.maximum(norm, clip)) : tf.constant(1.0);
-    var shared = new UpdateRule.Shared(tf, slots, scope, t, rate);
     List<Op> updates = new ArrayList<>();
     for (int i = 0; i < gradients.size(); i++) {
-      Variable variable = own.variables().get(i);
+      Variable variable = found.variables().get(i);
       boolean decays = optimizer.decaysAll() || UpdateRule.decays(variable);
       var clipped = after.math.mul(gradients.get(i), tf.dtypes.cast(scale, TFloat32.class));
       double decay = decays ? optimizer.weightDecay() : 0;
+      double factor = groups.factor(variable);
+      Operand<TFloat64> own = factor == 1 ? rate : tf.math.mul(rate, tf.constant(factor));
+      var shared = new UpdateRule.Shared(tf, slots, scope, t, own);
       updates.add(new UpdateRule(after, shared, variable, clipped, decay).of(optimizer));
     }
     if (accumulation != null) {
@@ -117,7 +121,7 @@ public record OptimizerOps(
         accumulation == null ? null : accumulation.add(),
         rate,
         tf.identity(norm).asOutput(),
-        own,
+        found,
         new Seam(List.copyOf(gradients), anyNorm.asOutput(), norm.asOutput()),
         slots.all(),
         sums.all(),

@@ -301,7 +301,7 @@ public final class RunDirectory implements AutoCloseable {
     private static final Pattern FREE =
         Pattern.compile(
             "data\\.(train|validation)|evaluation\\.(sequences|target)|validation|training\\.(steps"
-                + "|learningRate|schedule|warmupSteps|finalShare|clipNorm|labelSmoothing|zLoss"
+                + "|learningRate|learningRates(\\..*)?|schedule|warmupSteps|finalShare|clipNorm|labelSmoothing|zLoss"
                 + "|optimizer\\.weightDecay|evaluateEvery|evaluationBatches|patience|checkpointEvery"
                 + "|keepCheckpoints|logEvery|diagnosticsEvery|divergence|memoryCheck|precision)");
 

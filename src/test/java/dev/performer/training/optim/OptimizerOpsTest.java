@@ -122,7 +122,8 @@ class OptimizerOpsTest {
 
   private static OptimizerOps build(
       Graph graph, Output<TFloat32> loss, Variables variables, Optimizer optimizer) {
-    return OptimizerOps.build(graph, loss, null, variables.all(), null, optimizer, 0);
+    return OptimizerOps.build(
+        graph, loss, null, variables.all(), ParameterGroups.ALL, null, optimizer, 0);
   }
 
   private static Variable variable(String name, long... shape) {

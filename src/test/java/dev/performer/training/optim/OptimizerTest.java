@@ -178,6 +178,7 @@ class OptimizerTest {
               tf.math.addN(products).asOutput(),
               parts == 1 ? null : weight,
               variables.trainable(),
+              ParameterGroups.ALL,
               averages,
               optimizer,
               clip);
