@@ -75,7 +75,6 @@ class ConstructsTest {
     "cond_stateful, If",
     "cond_tensor, If",
     "custom_grad_nosave, IdentityN",
-    "dropout_arg, If",
     "gru_seq, StatelessWhile",
     "lstm, StatelessWhile",
     "map_fn, While",
@@ -97,6 +96,27 @@ class ConstructsTest {
                 assertThat(obstacle.function()).startsWith("__inference_");
               });
       assertThat(trainability.blocked()).isNotEmpty();
+    }
+  }
+
+  /** An input {@code training} becomes a constant: one import for training, one for inference. */
+  @Test
+  void aFlagOfTrainingLeavesNoBranch() {
+    Map<String, NpyArray> expected =
+        ReferenceModels.arrays("constructs/dropout_arg", "expected.npz");
+    var inputs = ReferenceModels.under(expected, "in0");
+    assertThat(inputs.remove("training").bytes()).containsExactly(0);
+    try (ImportedModel model = load("dropout_arg")) {
+      assertThat(model.trainability().isTrainable()).isTrue();
+      String inference = model.inference("serving_default");
+      Map<String, double[]> outputs = ModelComparison.predict(model, inference, inputs);
+      ReferenceModels.under(expected, "out0")
+          .forEach(
+              (name, array) ->
+                  assertThat(ModelComparison.difference(outputs.get(name), array))
+                      .isLessThan(1e-5));
+      assertThat(ModelComparison.predict(model, "serving_default", inputs).values())
+          .allSatisfy(values -> assertThat(outputs.values()).doesNotContain(values));
     }
   }
 
