@@ -1,6 +1,5 @@
 package dev.performer.graph;
 
-import static dev.performer.PerformerException.require;
 import static java.util.stream.Collectors.partitioningBy;
 import static java.util.stream.Collectors.toSet;
 import static org.tensorflow.internal.c_api.global.tensorflow.TFJ_HasGradient;
@@ -142,7 +141,9 @@ public final class LossGradients {
       return Collections.nCopies(node.numInputs(), null);
     }
     RawCustomGradient rule = MISSING.get(op);
-    require(rule != null, "the op %s (node %s) has no gradient here", op, node.name());
+    if (rule == null) {
+      throw new MissingGradient(op, node.name(), "the op has no gradient here");
+    }
     List<Operand<?>> gradients = new ArrayList<>(rule.call(tf, node, dy));
     inputs = IntStream.range(0, node.numInputs());
     inputs

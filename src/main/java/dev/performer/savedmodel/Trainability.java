@@ -4,8 +4,10 @@ import static dev.performer.graph.LossGradients.isDifferentiable;
 
 import dev.performer.Excerpt;
 import dev.performer.graph.FlatGraph;
+import dev.performer.graph.GradientTrial;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.LossGradients;
+import dev.performer.graph.MissingGradient;
 import dev.performer.graph.OpDefinitions;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;
@@ -18,6 +20,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.NodeDef;
@@ -77,6 +81,36 @@ public record Trainability(
         trainable.stream().filter(isSeen.and(isBlocked.negate())).toList(),
         trainable.stream().filter(isBlocked).toList(),
         trainable.stream().filter(isSeen.negate()).toList());
+  }
+
+  /** What is left of it once the gradients are built, of outputs of the graph. */
+  Trainability tried(Graph graph, FlatGraph flat, List<String> outputs) {
+    var floating =
+        outputs.stream()
+            .map(graph::outputOrThrow)
+            .filter(output -> isDifferentiable(output.dataType()))
+            .toList();
+    if (trainable.isEmpty()) {
+      return this;
+    }
+    var outcome = GradientTrial.of(graph, floating, trainable);
+    if (outcome.failure().isPresent()) {
+      MissingGradient failure = outcome.failure().get();
+      String node = failure.node();
+      String function = flat.callOf(node).map(FlatGraph.Call::function).orElse("");
+      String op = ((GraphOperation) graph.operationOrThrow(node)).type();
+      List<Obstacle> more = new ArrayList<>(obstacles);
+      more.add(new Obstacle(op, node, function, failure.reason()));
+      List<Variable> stopped = new ArrayList<>(blocked);
+      stopped.addAll(trainable);
+      return new Trainability(more, List.of(), stopped, unused);
+    }
+    List<Variable> reached = new ArrayList<>();
+    List<Variable> without = new ArrayList<>(unused);
+    for (int i = 0; i < trainable.size(); i++) {
+      (outcome.gradients().get(i).isPresent() ? reached : without).add(trainable.get(i));
+    }
+    return new Trainability(obstacles, reached, blocked, without);
   }
 
   private static String handle(Variable variable) {
@@ -148,7 +182,8 @@ public record Trainability(
 
   public String summary() {
     if (isTrainable()) {
-      return "can be trained: gradients reach " + trainable.size() + " variables";
+      String others = unused.isEmpty() ? "" : "; none reaches " + names(unused);
+      return "can be trained: gradients reach " + trainable.size() + " variables" + others;
     }
     if (obstacles.isEmpty()) {
       return "cannot be trained: no trainable variable has a part in the outputs";
@@ -156,5 +191,9 @@ public record Trainability(
     var items = Excerpt.items(obstacles.stream().map(Obstacle::toString).toList());
     String part = trainable.isEmpty() ? "" : " in full";
     return "cannot be trained" + part + ": " + String.join("; ", items);
+  }
+
+  private static String names(List<Variable> variables) {
+    return String.join(", ", Excerpt.items(variables.stream().map(Variable::name).toList()));
   }
 }
