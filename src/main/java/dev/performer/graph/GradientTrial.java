@@ -34,7 +34,7 @@ public final class GradientTrial {
    *
    * @param gradients of the variables in order, empty where there is none; nothing if it failed
    */
-  public record Outcome(List<Optional<Output<?>>> gradients, Optional<MissingGradient> failure) {}
+  public record Outcome(List<Optional<Output<?>>> gradients, Optional<GradientObstacle> failure) {}
 
   private GradientTrial(Graph graph, Collection<? extends Output<?>> outputs) {
     this.graph = graph;
@@ -53,8 +53,8 @@ public final class GradientTrial {
       return unknown.isEmpty()
           ? new Outcome(found, Optional.empty())
           : new Outcome(List.of(), Optional.of(trial.withoutKernel(unknown.get())));
-    } catch (MissingGradient e) {
-      return new Outcome(List.of(), Optional.of(e));
+    } catch (Refusal e) {
+      return new Outcome(List.of(), Optional.of(e.obstacle()));
     } catch (RuntimeException e) { // TensorFlow's exceptions have no common type
       return new Outcome(List.of(), Optional.of(trial.culprit("its gradient cannot be built")));
     }
@@ -71,11 +71,11 @@ public final class GradientTrial {
     return tf.math.addN(sums).asOutput();
   }
 
-  private MissingGradient withoutKernel(GraphOperation operation) {
+  private GradientObstacle withoutKernel(GraphOperation operation) {
     String reason = "the op %s has no kernel here for these types".formatted(operation.type());
     boolean isForward = ancestors(List.of(loss)).containsKey(operation.name());
     return isForward
-        ? new MissingGradient(operation.type(), operation.name(), reason)
+        ? new GradientObstacle(operation.type(), operation.name(), "", reason)
         : culprit(reason + ", which its gradient needs");
   }
 
@@ -87,7 +87,7 @@ public final class GradientTrial {
   }
 
   /** The first node, seen from the loss, past which no gradient can be built. */
-  private MissingGradient culprit(String reason) {
+  private GradientObstacle culprit(String reason) {
     List<GraphOperation> order = new ArrayList<>(ancestors(List.of(loss)).values());
     int good = 0; // so many of the nodes nearest to the loss can be passed
     int bad = order.size();
@@ -100,7 +100,7 @@ public final class GradientTrial {
       }
     }
     GraphOperation node = order.get(bad - 1);
-    return new MissingGradient(node.type(), node.name(), reason);
+    return new GradientObstacle(node.type(), node.name(), "", reason);
   }
 
   private boolean canPass(List<GraphOperation> passed) {

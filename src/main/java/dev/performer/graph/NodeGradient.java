@@ -49,7 +49,7 @@ final class NodeGradient extends RawOps {
   /** Fails with a reason of the node's unless a condition holds. */
   void require(boolean condition, String reason) {
     if (!condition) {
-      throw new MissingGradient(node.type(), node.name(), reason);
+      throw new Refusal(new GradientObstacle(node.type(), node.name(), "", reason));
     }
   }
 
@@ -76,6 +76,10 @@ final class NodeGradient extends RawOps {
 
   Output<?> gradientOrZeros(int output) {
     return hasGradient(output) ? gradient(output) : op("ZerosLike", node.output(output));
+  }
+
+  DataType type(String attribute) {
+    return node.attributes().getAttrType(attribute);
   }
 
   Output<?> zeros(int input) {

@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
+import dev.performer.graph.ControlFlowGradients;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
@@ -46,13 +47,21 @@ public final class ImportedModel implements AutoCloseable {
   private final SavedModelDirectory directory;
   private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
   private final CustomGradients customGradients;
+  private final GradientRewrites rewrites;
   private final FlatGraph flat;
   private final Graph graph;
   private final Map<List<String>, Trainability> verdicts = new HashMap<>();
+  private final List<Variable> stored;
   private List<Variable> variables;
   private final ModelRestore restore;
+  private final Optional<LowRankAdaptation> adaptation;
+  private boolean isMerged;
 
-  private ImportedModel(Graph graph, SavedModelDirectory directory, List<String> names) {
+  private ImportedModel(
+      Graph graph,
+      SavedModelDirectory directory,
+      List<String> names,
+      Optional<Lora.Adaptation> adapted) {
     this.graph = graph;
     this.directory = directory;
     names.forEach(name -> signatures.put(name, directory.signature(name)));
@@ -71,18 +80,22 @@ public final class ImportedModel implements AutoCloseable {
       roots.add("^" + TensorNames.node(initializer.get()));
       inlined = flatten(roots);
     }
-    GraphDef wide = SinglePrecision.apply(ResourceConversion.apply(inlined.graph()));
-    GradientRewrites rewrites = new GradientRewrites(wide);
+    GraphDef converted = SinglePrecision.apply(ResourceConversion.apply(inlined.graph()));
+    GraphIndex index = new GraphIndex(converted.getNodeList());
+    Predicate<VariableSpec> isImported =
+        spec -> index.find(spec.node()).filter(n -> n.getOp().equals("VarHandleOp")).isPresent();
+    List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
+    adaptation = adapted.map(how -> new LowRankAdaptation(converted, how, specs));
+    GraphDef whole = adaptation.map(LowRankAdaptation::graph).orElse(converted);
+    var functions = new ControlFlowGradients(whole.getLibrary(), customGradients);
+    rewrites = new GradientRewrites(inlined, whole, functions);
     flat = new FlatGraph(rewrites.graph(), inlined.calls(), inlined.resolver());
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
-    GraphIndex index = new GraphIndex(flat.graph().getNodeList());
-    Predicate<VariableSpec> isImported =
-        spec -> index.find(spec.node()).filter(n -> n.getOp().equals("VarHandleOp")).isPresent();
-    List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
     var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
-    variables = known.map(this::variable).toList();
+    stored = known.map(this::variable).toList();
+    variables = adaptation.map(own -> own.attach(graph, stored)).orElse(stored);
     restore = new ModelRestore(graph, flat, directory, specs, initializer);
   }
 
@@ -96,9 +109,17 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   public static ImportedModel load(SavedModelDirectory directory, List<String> signatures) {
+    return load(directory, signatures, Optional.empty());
+  }
+
+  /** The same, where a model is adapted with low-rank factors. */
+  public static ImportedModel load(
+      SavedModelDirectory directory,
+      List<String> signatures,
+      Optional<Lora.Adaptation> adaptation) {
     Graph graph = new Graph();
     try {
-      return new ImportedModel(graph, directory, signatures);
+      return new ImportedModel(graph, directory, signatures, adaptation);
     } catch (RuntimeException e) {
       close(graph);
       String message = directory.path() + " cannot be imported: " + NativeErrors.firstLine(e);
@@ -157,13 +178,21 @@ public final class ImportedModel implements AutoCloseable {
     return ArrayConversion.toTensor(input, array);
   }
 
+  /** Those of the model's files and, until they are merged, low-rank factors. */
   public List<Variable> variables() {
-    return variables;
+    return isMerged ? stored : variables;
   }
 
-  /** Gives a session on this graph the stored values of variables, and fills lookup tables. */
+  /** Adds low-rank factors, if there are any, to their weights in a session: outputs stay. */
+  public void merge(Session session) {
+    adaptation.ifPresent(own -> own.merge(session));
+    isMerged = true;
+  }
+
+  /** Gives a session the stored values of variables, factors their first; fills lookup tables. */
   public void restore(Session session) {
     restore.run(session);
+    adaptation.ifPresent(own -> own.initialize(session));
   }
 
   /** Trains some variables no more, such as those that a gradient cannot reach in full. */
@@ -189,7 +218,9 @@ public final class ImportedModel implements AutoCloseable {
     var resolved = outputs.stream().map(flat::resolve).toList();
     return verdicts.computeIfAbsent(
         resolved,
-        key -> Trainability.of(flat, customGradients, key, variables).tried(graph, flat, key));
+        key ->
+            Trainability.of(flat, rewrites, customGradients, key, variables)
+                .tried(graph, flat, key));
   }
 
   GraphDef flatGraph() {

@@ -4,10 +4,11 @@ import static dev.performer.graph.LossGradients.isDifferentiable;
 
 import dev.performer.Excerpt;
 import dev.performer.graph.FlatGraph;
+import dev.performer.graph.GradientObstacle;
+import dev.performer.graph.GradientRewrites;
 import dev.performer.graph.GradientTrial;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.LossGradients;
-import dev.performer.graph.MissingGradient;
 import dev.performer.graph.OpDefinitions;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;
@@ -21,7 +22,6 @@ import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.NodeDef;
@@ -36,40 +36,34 @@ import org.tensorflow.proto.NodeDef;
  * @param unused trainable variables on which the outputs do not depend differentiably
  */
 public record Trainability(
-    List<Obstacle> obstacles,
+    List<GradientObstacle> obstacles,
     List<Variable> trainable,
     List<Variable> blocked,
     List<Variable> unused) {
   static final Trainability NONE = new Trainability(List.of(), List.of(), List.of(), List.of());
 
-  /**
-   * An op that stops training, its name in the flat graph, the function of the SavedModel it comes
-   * from, empty for the main graph, and why no gradient passes.
-   */
-  public record Obstacle(String op, String node, String function, String reason) {
-    @Override
-    public String toString() {
-      String place = function.isEmpty() ? "the main graph" : "the function " + function;
-      return "%s (node %s of %s): %s".formatted(op, node, place, reason);
-    }
-  }
-
   static Trainability of(
-      FlatGraph flat, CustomGradients custom, List<String> outputs, List<Variable> variables) {
+      FlatGraph flat,
+      GradientRewrites rewrites,
+      CustomGradients custom,
+      List<String> outputs,
+      List<Variable> variables) {
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
     var handles = trainable.stream().map(Trainability::handle).collect(Collectors.toSet());
     GraphIndex index = new GraphIndex(flat.graph().getNodeList());
-    Paths paths = new Paths(index, handles, new HashMap<>());
+    Paths paths = new Paths(index, handles, rewrites.carried(), new HashMap<>());
     // There may be more behind an obstacle.
     Set<String> seen = index.reached(paths.passable(outputs), paths::flowing);
-    Map<String, Obstacle> obstacles = new LinkedHashMap<>();
+    Map<String, GradientObstacle> obstacles = new LinkedHashMap<>();
     for (String name : seen) {
       NodeDef node = index.require(name, "a gradient");
       var call = flat.callOf(name);
       String reason = paths.isEnd(node) ? null : custom.obstacle(node, call).orElse(reason(node));
-      if (reason != null) {
-        String function = call.map(FlatGraph.Call::function).orElse("");
-        obstacles.put(name, new Obstacle(node.getOp(), name, function, reason));
+      var inside = rewrites.obstacles().get(name);
+      if (inside != null) {
+        obstacles.put(name, inside);
+      } else if (reason != null) {
+        obstacles.put(name, new GradientObstacle(node.getOp(), name, "", reason).in(flat));
       }
     }
     obstacles.keySet().retainAll(paths.leadingTo(handles, seen));
@@ -95,12 +89,8 @@ public record Trainability(
     }
     var outcome = GradientTrial.of(graph, floating, trainable);
     if (outcome.failure().isPresent()) {
-      MissingGradient failure = outcome.failure().get();
-      String node = failure.node();
-      String function = flat.callOf(node).map(FlatGraph.Call::function).orElse("");
-      String op = ((GraphOperation) graph.operationOrThrow(node)).type();
-      List<Obstacle> more = new ArrayList<>(obstacles);
-      more.add(new Obstacle(op, node, function, failure.reason()));
+      List<GradientObstacle> more = new ArrayList<>(obstacles);
+      more.add(outcome.failure().get().in(flat));
       List<Variable> stopped = new ArrayList<>(blocked);
       stopped.addAll(trainable);
       return new Trainability(more, List.of(), stopped, unused);
@@ -118,7 +108,10 @@ public record Trainability(
   }
 
   private record Paths(
-      GraphIndex index, Set<String> handles, Map<String, List<DataType>> outputTypes) {
+      GraphIndex index,
+      Set<String> handles,
+      Map<String, List<Integer>> carried,
+      Map<String, List<DataType>> outputTypes) {
 
     boolean isEnd(NodeDef node) {
       return handles.contains(node.getName()) || LossGradients.stops(node.getOp());
@@ -127,6 +120,9 @@ public record Trainability(
     /** The inputs that get a gradient: the moving statistics of a batch normalization do not. */
     List<String> flowing(NodeDef node) {
       List<String> inputs = node.getInputList();
+      if (carried.containsKey(node.getName())) {
+        return carried.get(node.getName()).stream().map(inputs::get).toList();
+      }
       boolean isNorm = node.getOp().startsWith("FusedBatchNorm");
       return isEnd(node) ? List.of() : passable(isNorm ? inputs.subList(0, 3) : inputs);
     }
@@ -160,18 +156,13 @@ public record Trainability(
   /** Why an op passes no gradient on; null if it does. */
   private static String reason(NodeDef node) {
     String op = node.getOp();
-    if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
-      return "tensor lists have no gradient here";
-    }
     var none = AttrValue.getDefaultInstance();
     if (op.equals("GatherV2") && node.getAttrOrDefault("batch_dims", none).getI() < 0) {
       return "a gather with negative batch_dims has no gradient here";
     }
     return switch (op) {
-      case "While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond" ->
-          "loops have no gradient here";
-      case "If", "StatelessIf", "Case", "StatelessCase", "Switch", "Merge" ->
-          "branches on a tensor have no gradient here";
+      case "Enter", "Exit", "NextIteration", "LoopCond", "Switch", "Merge" ->
+          "loops and branches of TensorFlow 1 have no gradient here";
       default -> isDifferentiable(op) ? null : "the op has no gradient here";
     };
   }
@@ -188,7 +179,7 @@ public record Trainability(
     if (obstacles.isEmpty()) {
       return "cannot be trained: no trainable variable has a part in the outputs";
     }
-    var items = Excerpt.items(obstacles.stream().map(Obstacle::toString).toList());
+    var items = Excerpt.items(obstacles.stream().map(GradientObstacle::toString).toList());
     String part = trainable.isEmpty() ? "" : " in full";
     return "cannot be trained" + part + ": " + String.join("; ", items);
   }
