@@ -36,7 +36,7 @@ interface Tuning {
     double export(TrainingResult result, Path target);
   }
 
-  /** Refuses an output that no variable acts on, and names variables that do not learn. */
+  /** Refuses an output that no variable acts on; variables that cannot learn in full stay. */
   static void requireTrainable(
       ImportedModel imported, Model model, String signature, String output, Progress progress) {
     var trainability = imported.trainability(signature, output);
@@ -44,6 +44,7 @@ interface Tuning {
     require(!trainability.trainable().isEmpty(), "%s", found);
     if (!trainability.isTrainable()) {
       progress.message("Warning: " + found);
+      imported.freeze(trainability.blocked());
     }
   }
 }

@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.data.NpyArray;
+import dev.performer.graph.GradientObstacle;
 import java.util.Arrays;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -87,7 +88,7 @@ class ConstructsTest {
       predicts(model, expected, construct);
       Trainability trainability = model.trainability();
       assertThat(trainability.isTrainable()).isFalse();
-      assertThat(trainability.obstacles()).extracting(Trainability.Obstacle::op).contains(op);
+      assertThat(trainability.obstacles()).extracting(GradientObstacle::op).contains(op);
       assertThat(trainability.obstacles())
           .allSatisfy(
               obstacle -> {
