@@ -8,8 +8,8 @@ import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
-import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -147,12 +147,11 @@ public final class ImportedLanguageModel {
   public static LanguageModel of(ImportedModel model, ModelCard.LanguageModel card) {
     SignatureSpec spec = signature(model, card.signature());
     check(spec, card.tokens(), card.mask(), card.logits());
-    List<Output<?>> constant = new ArrayList<>();
+    Map<TensorSpec, Output<?>> others = new LinkedHashMap<>();
     for (TensorSpec input : spec.inputs().values()) {
       if (!input.name().equals(card.tokens()) && !input.name().equals(card.mask())) {
-        String text = "the input %s of signature %s is not [B, L], as tokens and masks must be";
-        require(hasRank(input, 2), text, input, spec.name());
-        constant.add(model.input(spec.name(), input.name()));
+        InputFeed.of(input);
+        others.put(input, model.input(spec.name(), input.name()));
       }
     }
     Output<?> logits = model.output(spec.name(), card.logits());
@@ -162,7 +161,7 @@ public final class ImportedLanguageModel {
         model.graph(),
         model.input(spec.name(), card.tokens()),
         Optional.ofNullable(card.mask()).map(name -> model.input(spec.name(), name)),
-        constant,
+        others,
         logits.expect(TFloat32.class),
         model.variables(),
         model::restore);
