@@ -13,7 +13,7 @@ import tensorflow as tf
 import transformers
 
 v1 = tf.compat.v1
-ROWS, LENGTH, TOKENS = 32, 12, 40
+ROWS, LENGTH, TOKENS = 16, 12, 40
 
 
 @dataclasses.dataclass
