@@ -47,6 +47,17 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
               "--freeze", "freeze", List.class, "Patterns of variables that stay as they are."),
           new Flag("--train-only", "trainOnly", List.class, "Patterns of all that are trained."),
           new Flag(
+              "--lora-rank",
+              "lora.rank",
+              Integer.class,
+              "Train low-rank factors of this rank in place of weights."),
+          new Flag("--lora-alpha", "lora.alpha", Double.class, "Their scale times the rank."),
+          new Flag(
+              "--lora-targets",
+              "lora.targets",
+              List.class,
+              "Patterns of weights with factors (default: those of matrix products)."),
+          new Flag(
               "--schedule",
               "schedule",
               String.class,
@@ -77,8 +88,8 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
       if (flag.type() == Map.class) {
         option.auxiliaryTypes(String.class, Double.class).paramLabel("PATTERN=FACTOR");
       } else if (flag.type() == List.class) {
-        option.auxiliaryTypes(String.class).splitRegex(",(?![^{]*})").hideParamSyntax(true);
-        option.paramLabel("=PATTERN[,PATTERN]");
+        option.auxiliaryTypes(String.class).paramLabel("PATTERN");
+        option.splitRegex(",(?![^{]*})").splitRegexSynopsisLabel(",");
       }
       command.addOption(option.build());
     }
@@ -104,15 +115,15 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
   /** The same over other defaults. */
   static LoopOptions of(CommandSpec command, LoopOptions defaults) {
     var keys = JsonNodeFactory.instance.objectNode();
-    var optimizer = (ObjectNode) defaults.optimizer().json();
-    keys.set("optimizer", optimizer);
+    keys.set("optimizer", defaults.optimizer().json());
     var parsed = command.commandLine().getParseResult();
     for (Flag flag : FLAGS) {
-      if (!parsed.hasMatchedOption(flag.name())) {
-        continue;
+      if (parsed.hasMatchedOption(flag.name())) {
+        boolean isOwn = flag.last().equals(flag.key());
+        String record = flag.key().substring(0, flag.key().length() - flag.last().length());
+        ObjectNode in = isOwn ? keys : keys.withObjectProperty(record.replace(".", ""));
+        in.set(flag.last(), StrictJson.tree(command.findOption(flag.name()).getValue()));
       }
-      Object value = command.findOption(flag.name()).getValue();
-      (flag.last().equals(flag.key()) ? keys : optimizer).set(flag.last(), StrictJson.tree(value));
     }
     try {
       return defaults.with(keys, "fine-tune");

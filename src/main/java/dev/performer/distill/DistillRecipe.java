@@ -51,7 +51,8 @@ public record DistillRecipe(
           "evaluationBatches",
           "diagnosticsEvery",
           "memoryCheck",
-          "precision");
+          "precision",
+          "lora");
 
   /** All defaults. */
   public static final DistillRecipe DEFAULT = new DistillRecipe(null, null, null, null, null);
@@ -76,7 +77,7 @@ public record DistillRecipe(
         "a distillation takes training.batchTokens, not training.batchSequences");
     ObjectNode ours = training.toJson();
     for (String key : NOT_OF_A_DISTILLATION) {
-      boolean isDefault = ours.get(key).equals(LOOP.toJson().get(key));
+      boolean isDefault = ours.path(key).equals(LOOP.toJson().path(key));
       require(isDefault, "training.%s makes no sense in a distillation", key);
     }
   }

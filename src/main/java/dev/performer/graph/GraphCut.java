@@ -47,7 +47,7 @@ public final class GraphCut implements TracedFunction.Body {
     inputs.forEach((name, input) -> this.inputs.put(name, input.asOutput()));
     outputs.forEach((name, output) -> this.outputs.put(name, output.asOutput()));
     variables.forEach(v -> this.variables.put(v.handle().op().name(), v));
-    whole = graph.toGraphDef();
+    whole = LowRankFactors.merged(graph.toGraphDef(), this.variables.keySet());
     Set<String> given = nodes(this.inputs);
     Set<String> ends = new HashSet<>(given);
     ends.addAll(this.variables.keySet());

@@ -13,6 +13,7 @@ import java.util.Set;
 import java.util.function.Function;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.NodeDef;
+import org.tensorflow.proto.TensorProto;
 
 /** The nodes of a graph or of a function's body by name, and what is reached from where. */
 public final class GraphIndex {
@@ -62,9 +63,20 @@ public final class GraphIndex {
 
   /** The value of a scalar integer constant, 1 for true; none for other nodes and types. */
   public Optional<Long> integer(String reference) {
+    return find(reference)
+        .filter(n -> constant(n).getTensorShape().getDimCount() == 0)
+        .flatMap(n -> leading(reference));
+  }
+
+  private static TensorProto constant(NodeDef node) {
+    return node.getAttrOrDefault("value", AttrValue.getDefaultInstance()).getTensor();
+  }
+
+  /** The first value of an integer constant of any shape. */
+  Optional<Long> leading(String reference) {
     NodeDef node = find(reference).orElse(NodeDef.getDefaultInstance());
-    var tensor = node.getAttrOrDefault("value", AttrValue.getDefaultInstance()).getTensor();
-    if (!node.getOp().equals("Const") || tensor.getTensorShape().getDimCount() > 0) {
+    TensorProto tensor = constant(node);
+    if (!node.getOp().equals("Const")) {
       return Optional.empty();
     }
     boolean isPacked = !tensor.getTensorContent().isEmpty();

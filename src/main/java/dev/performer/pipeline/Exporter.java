@@ -2,16 +2,20 @@ package dev.performer.pipeline;
 
 import static dev.performer.PerformerException.require;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.PerformerException;
+import dev.performer.data.StrictJson;
 import dev.performer.graph.SaveRestore;
 import dev.performer.pipeline.ModelLocation.RunSource;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.Lora;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.WeightReplacement;
 import dev.performer.training.ModelTraining;
+import dev.performer.training.run.RunDirectory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -64,7 +68,8 @@ public record Exporter(Path target, boolean replace) {
     var names = directory.signatures().keySet();
     String usual = ImportedModel.DEFAULT_SIGNATURE;
     String signature = names.isEmpty() || names.contains(usual) ? usual : names.iterator().next();
-    write(directory, signature, Optional.empty(), ModelCard.read(directory.path()));
+    var card = ModelCard.read(directory.path());
+    write(directory, signature, Optional.empty(), Optional.empty(), card);
     return directory.variablesPrefix();
   }
 
@@ -79,20 +84,29 @@ public record Exporter(Path target, boolean replace) {
     Path finished = run.resolve(ModelTraining.MODEL);
     boolean isFinished = Files.exists(finished.resolve(ModelCard.FILE));
     var card = ModelCard.read(isFinished ? finished : original);
-    write(SavedModelDirectory.open(original), from.signature(), Optional.of(weights), card);
+    Path config = run.resolve(RunDirectory.CONFIG);
+    var adaptation =
+        Optional.of(StrictJson.readTree(config).at("/training/lora"))
+            .filter(JsonNode::isObject)
+            .map(lora -> StrictJson.bind(lora, Lora.class, config.toString()))
+            .map(lora -> new Lora.Adaptation(lora, List.of(), 0));
+    var model = SavedModelDirectory.open(original);
+    write(model, from.signature(), adaptation, Optional.of(weights), card);
     return weights;
   }
 
   private void write(
       SavedModelDirectory original,
       String signature,
+      Optional<Lora.Adaptation> adaptation,
       Optional<Path> weights,
       Optional<ModelCard> card) {
-    try (var model = ImportedModel.load(original, List.of(signature));
+    try (var model = ImportedModel.load(original, List.of(signature), adaptation);
         var session = new Session(model.graph(), false)) {
       model.restore(session);
       Ops tf = Ops.create(model.graph());
       weights.ifPresent(at -> SaveRestore.of(tf, model.variables()).restore(session, at));
+      model.merge(session);
       WeightReplacement replacement = WeightReplacement.of(original.path());
       card.ifPresent(replacement::card);
       (replace ? replacement.replaceExisting() : replacement)

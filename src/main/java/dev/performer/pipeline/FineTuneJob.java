@@ -110,7 +110,8 @@ public final class FineTuneJob extends Job<FineTuneJob> {
       source.requireStarted(run);
     }
     try (var imported =
-        ImportedModel.load(learning.model().directory(), List.of(learning.signature()))) {
+        ImportedModel.load(
+            learning.model().directory(), List.of(learning.signature()), loop.adaptation())) {
       Tuning.Started started = learning.start(imported, loop, run, resume, progress);
       try (var tuner = started.trainer()) {
         if (!resume) {
@@ -123,6 +124,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
           return new Outcome(result, run, Optional.empty(), Double.NaN);
         }
         tuner.restoreBest();
+        imported.merge(tuner.session());
         Path target = run.resolve(ModelTraining.MODEL);
         double difference = started.export(result, target);
         return new Outcome(result, run, Optional.of(target), difference);

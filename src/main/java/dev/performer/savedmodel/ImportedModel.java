@@ -45,10 +45,17 @@ public final class ImportedModel implements AutoCloseable {
   private final CustomGradients customGradients;
   private final FlatGraph flat;
   private final Graph graph;
+  private final List<Variable> stored;
   private final List<Variable> variables;
   private final ModelRestore restore;
+  private final Optional<LowRankAdaptation> adaptation;
+  private boolean isMerged;
 
-  private ImportedModel(Graph graph, SavedModelDirectory directory, List<String> names) {
+  private ImportedModel(
+      Graph graph,
+      SavedModelDirectory directory,
+      List<String> names,
+      Optional<Lora.Adaptation> adapted) {
     this.graph = graph;
     this.directory = directory;
     names.forEach(name -> signatures.put(name, directory.signature(name)));
@@ -67,18 +74,21 @@ public final class ImportedModel implements AutoCloseable {
       roots.add("^" + TensorNames.node(initializer.get()));
       inlined = flatten(roots);
     }
-    GraphDef wide = SinglePrecision.apply(ResourceConversion.apply(inlined.graph()));
-    GradientRewrites rewrites = new GradientRewrites(wide);
+    GraphDef converted = SinglePrecision.apply(ResourceConversion.apply(inlined.graph()));
+    GraphIndex index = new GraphIndex(converted.getNodeList());
+    Predicate<VariableSpec> isImported =
+        spec -> index.find(spec.node()).filter(n -> n.getOp().equals("VarHandleOp")).isPresent();
+    List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
+    adaptation = adapted.map(how -> new LowRankAdaptation(converted, how, specs));
+    GraphDef whole = adaptation.map(LowRankAdaptation::graph).orElse(converted);
+    GradientRewrites rewrites = new GradientRewrites(whole);
     flat = new FlatGraph(rewrites.graph(), inlined.calls(), inlined.resolver());
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
-    GraphIndex index = new GraphIndex(flat.graph().getNodeList());
-    Predicate<VariableSpec> isImported =
-        spec -> index.find(spec.node()).filter(n -> n.getOp().equals("VarHandleOp")).isPresent();
-    List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
     var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
-    variables = known.map(this::variable).toList();
+    stored = known.map(this::variable).toList();
+    variables = adaptation.map(own -> own.attach(graph, stored)).orElse(stored);
     restore = new ModelRestore(graph, flat, directory, specs, initializer);
   }
 
@@ -92,9 +102,17 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   public static ImportedModel load(SavedModelDirectory directory, List<String> signatures) {
+    return load(directory, signatures, Optional.empty());
+  }
+
+  /** The same, where a model is adapted with low-rank factors. */
+  public static ImportedModel load(
+      SavedModelDirectory directory,
+      List<String> signatures,
+      Optional<Lora.Adaptation> adaptation) {
     Graph graph = new Graph();
     try {
-      return new ImportedModel(graph, directory, signatures);
+      return new ImportedModel(graph, directory, signatures, adaptation);
     } catch (RuntimeException e) {
       close(graph);
       String message = directory.path() + " cannot be imported: " + NativeErrors.firstLine(e);
@@ -153,13 +171,21 @@ public final class ImportedModel implements AutoCloseable {
     return ArrayConversion.toTensor(input, array);
   }
 
+  /** Those of the model's files and, until they are merged, low-rank factors. */
   public List<Variable> variables() {
-    return variables;
+    return isMerged ? stored : variables;
   }
 
-  /** Gives a session on this graph the stored values of variables, and fills lookup tables. */
+  /** Adds low-rank factors, if there are any, to their weights in a session: outputs stay. */
+  public void merge(Session session) {
+    adaptation.ifPresent(own -> own.merge(session));
+    isMerged = true;
+  }
+
+  /** Gives a session the stored values of variables, factors their first; fills lookup tables. */
   public void restore(Session session) {
     restore.run(session);
+    adaptation.ifPresent(own -> own.initialize(session));
   }
 
   /** Which trainable variables get a gradient from the floating point outputs of all signatures. */

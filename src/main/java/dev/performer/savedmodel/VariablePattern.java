@@ -8,6 +8,7 @@ import dev.performer.graph.Variable;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import java.util.stream.Collectors;
@@ -61,9 +62,13 @@ public record VariablePattern(String glob, Pattern pattern) {
 
   /** The variables that match. @throws PerformerException that names near ones if none does */
   public List<Variable> in(String key, List<Variable> variables) {
-    var found = variables.stream().filter(v -> matches(v.name())).toList();
+    return in(key, variables, Variable::name);
+  }
+
+  <T> List<T> in(String key, List<T> variables, Function<T, String> name) {
+    var found = variables.stream().filter(v -> matches(name.apply(v))).toList();
     if (found.isEmpty()) {
-      var near = near(variables.stream().map(Variable::name).toList());
+      var near = near(variables.stream().map(name).toList());
       String text = "%s: no variable matches '%s'; did you mean %s? There are %d";
       throw new PerformerException(text.formatted(key, glob, near, variables.size()))
           .settledBy(key);

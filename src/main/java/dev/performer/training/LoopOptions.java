@@ -12,6 +12,7 @@ import dev.performer.data.BatchSize;
 import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Dense.Precision;
+import dev.performer.savedmodel.Lora;
 import dev.performer.savedmodel.VariablePattern;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.ParameterGroups;
@@ -21,6 +22,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * How a training loop runs, whatever it trains: the section {@code training} of a recipe, of a
@@ -41,7 +43,10 @@ import java.util.Map;
  * @param learningRates factors of it by patterns of variables' names; where several match, their
  *     product. As {@link dev.performer.savedmodel.VariablePattern} reads them, and so below
  * @param freeze variables that stay as they are
- * @param trainOnly variables besides which all others stay as they are; empty for all
+ * @param trainOnly variables besides which all others stay as they are; empty for all. With {@code
+ *     lora} those that are trained besides the factors
+ * @param lora of an imported model: factors of weights, which are trained in their place; null for
+ *     none
  * @param scheduleName one of {@link Schedule#NAMES}
  * @param warmupSteps steps until the peak
  * @param finalShare of the peak, at the last step
@@ -73,6 +78,7 @@ public record LoopOptions(
     @JsonInclude(JsonInclude.Include.NON_EMPTY) Map<String, Double> learningRates,
     @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> freeze,
     @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> trainOnly,
+    Lora lora,
     @JsonProperty("schedule") String scheduleName,
     long warmupSteps,
     double finalShare,
@@ -166,7 +172,13 @@ public record LoopOptions(
 
   /** Which variables are trained, and how fast. */
   public ParameterGroups groups() {
-    return new ParameterGroups(freeze, trainOnly, learningRates);
+    // An adapted model marks what is trained besides its factors itself.
+    return new ParameterGroups(freeze, lora == null ? trainOnly : List.of(), learningRates);
+  }
+
+  /** How an imported model is adapted, if so configured. */
+  public Optional<Lora.Adaptation> adaptation() {
+    return Optional.ofNullable(lora).map(l -> new Lora.Adaptation(l, trainOnly, seed));
   }
 
   /** Learning rate by step. */
@@ -285,6 +297,11 @@ public record LoopOptions(
     /** Patterns of variables besides which all others stay as they are. */
     public Builder trainOnly(String... patterns) {
       return set("trainOnly", patterns);
+    }
+
+    /** Trains low-rank factors of an imported model's weights. */
+    public Builder lora(Lora value) {
+      return set("lora", value);
     }
 
     public Builder clipNorm(double value) {

@@ -6,6 +6,7 @@ import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.XlaFunction;
+import dev.performer.savedmodel.Lora;
 import dev.performer.training.optim.Gradients;
 import dev.performer.training.optim.OptimizerOps;
 import dev.performer.training.run.Checkpoint.Interval;
@@ -46,6 +47,9 @@ public record TrainerStep(
 
   /** The optimizer's ops in a model's graph. @throws PerformerException if it cannot be trained */
   static OptimizerOps optimizer(Trainable model, LoopOptions options) {
+    boolean isAdapted = model.variables().stream().anyMatch(Lora::isFactor);
+    String text = "training option lora: only imported models are adapted; fine-tune an export";
+    PerformerException.require(options.lora() == null || isAdapted, text);
     Ops tf = Ops.create(model.graph()).withSubScope("batch");
     var guesses =
         tf.dtypes.cast(tf.gather(model.sums(), tf.constant(2), tf.constant(0)), TFloat32.class);
