@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.PerformerException;
@@ -19,6 +21,7 @@ import dev.performer.training.ImportedLoss;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.LossTerm;
+import dev.performer.training.Trainable;
 import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.Progress;
 import java.io.IOException;
@@ -204,19 +207,24 @@ public final class ZooCheck {
     return Arrays.stream(array.doubles()).map(Math::abs).max().orElse(0);
   }
 
+  private LabelledBatch batch() {
+    float[] weights = new float[(int) data.get("target").shape()[0]];
+    Arrays.fill(weights, 1);
+    return LabelledBatch.of(weights.length, new int[0], weights, new float[0], data);
+  }
+
+  private Trainable trainable(ImportedModel imported) {
+    return ImportedLoss.of(imported, DEFAULT_SIGNATURE, List.of(loss), batch()).trainable();
+  }
+
   /**
    * Every variable relative to its own largest gradient; where that is under a thousandth of the
    * model's, which is rounding alone in the biases of keys, to that thousandth.
    */
   private double gradients() {
-    String signature = ImportedModel.DEFAULT_SIGNATURE;
     try (ImportedModel imported = load(model)) {
-      int rows = (int) data.get("target").shape()[0];
-      float[] weights = new float[rows];
-      Arrays.fill(weights, 1);
-      var batch = LabelledBatch.of(rows, new int[0], weights, new float[0], data);
-      var graph = ImportedLoss.of(imported, signature, List.of(loss), batch).trainable();
-      var trainable = imported.trainability(signature, loss.output()).trainable();
+      Trainable graph = trainable(imported);
+      var trainable = imported.trainability(DEFAULT_SIGNATURE, loss.output()).trainable();
       var found = LossGradients.find(imported.graph(), graph.loss(), trainable);
       Ops tf = Ops.create(imported.graph());
       Map<String, Output<?>> gradients = new TreeMap<>();
@@ -226,7 +234,7 @@ public final class ZooCheck {
       }
       Map<String, NpyArray> values;
       try (Session session = new Session(imported.graph());
-          Feed feed = graph.feed().apply(batch)) {
+          Feed feed = graph.feed().apply(batch())) {
         imported.restore(session);
         values = run(session, feed, gradients);
       }
@@ -276,10 +284,11 @@ public final class ZooCheck {
             .batching(new SequenceBatching(null, Crop.START, all, true))
             .options(options)
             .run(progress);
-    if (!(outcome.maxOutputDifference() <= 1e-5)) {
-      errors.add("the export differs from what was trained by " + outcome.maxOutputDifference());
+    double trained = outcome.result().best().loss();
+    double exported = describe(outcome.model().orElseThrow());
+    if (!(Math.abs(exported - trained) <= 1e-5)) {
+      errors.add("the export's loss is %f, it was %f".formatted(exported, trained));
     }
-    describe(outcome.model().orElseThrow());
     double decline = wanted[0] - wanted[wanted.length - 1];
     if (decline < 0.05 * wanted[0]) {
       errors.add("Python's loss falls by %f of %f only".formatted(decline, wanted[0]));
@@ -291,8 +300,8 @@ public final class ZooCheck {
     return worst;
   }
 
-  /** What Python shall find in an export. */
-  private void describe(Path exported) {
+  /** Writes what Python shall find in an export, and gives its loss. */
+  private double describe(Path exported) {
     try (ImportedModel imported = load(exported);
         Session session = new Session(imported.graph())) {
       imported.restore(session);
@@ -302,6 +311,10 @@ public final class ZooCheck {
         arrays.put("variable|" + variable.checkpointKey(), values.get(variable.name()));
       }
       Npz.write(java.resolve("trained.npz"), arrays);
+      Trainable graph = trainable(imported);
+      try (Feed feed = graph.feed().apply(batch())) {
+        return run(session, feed, Map.of("loss", graph.loss())).get("loss").doubles()[0];
+      }
     }
   }
 }
