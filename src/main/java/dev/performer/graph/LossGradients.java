@@ -75,6 +75,7 @@ public final class LossGradients {
     MatrixGradients.register(rules);
     ScatterGradients.register(rules);
     ImageGradients.register(rules);
+    FourierGradients.register(rules);
     rules.first(NodeGradient::cumprod, "Cumprod");
     rules.first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
     rules.first(NodeGradient::euclideanNorm, "EuclideanNorm");
