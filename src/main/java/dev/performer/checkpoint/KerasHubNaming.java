@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.Excerpt;
 import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.model.PerformerConfig.DropoutRates;
@@ -70,14 +71,18 @@ final class KerasHubNaming implements NamingScheme {
     return file.modelConfig.isObject() ? file.modelConfig : file.nearConfig();
   }
 
+  /** The class in a configuration of KerasHub. */
+  static Optional<String> kind(WeightFile file) {
+    JsonNode config = whole(file);
+    boolean isHub = config.path("registered_name").asText().matches("keras_(hub|nlp)>.*");
+    return Optional.of(config.path("class_name").asText()).filter(name -> isHub);
+  }
+
   /** The class in a configuration of KerasHub that is not read, with those that are. */
   static Optional<String> unread(WeightFile file) {
-    JsonNode config = whole(file);
-    String name = config.path("class_name").asText();
-    boolean isHub = config.path("registered_name").asText().matches("keras_(hub|nlp)>.*");
     String text = "its class %s of KerasHub is not read; known are those of %s";
-    boolean isUnread = isHub && !CLASS.matcher(name).matches();
-    return Optional.of(text.formatted(name, Family.ALL.keySet())).filter(t -> isUnread);
+    var other = kind(file).filter(name -> !CLASS.matcher(name).matches());
+    return other.map(name -> text.formatted(Excerpt.of(name), Family.ALL.keySet()));
   }
 
   @Override
