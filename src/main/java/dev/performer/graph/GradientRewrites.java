@@ -38,10 +38,20 @@ public final class GradientRewrites {
   private final GraphIndex index;
   private final GraphDef.Builder rewritten;
   private final Set<String> scopes = new HashSet<>();
-  private final Map<String, RawCustomGradient> identityGradients = new HashMap<>();
+  private final Map<String, RawCustomGradient> ownGradients = new HashMap<>();
+  private final Map<String, GradientObstacle> obstacles = new HashMap<>();
+  private final Map<String, List<Integer>> carried = new HashMap<>();
+  private final FlatGraph flat;
+  private final ControlFlowGradients functions;
   private Set<String> ofVariables;
 
-  public GradientRewrites(GraphDef graph) {
+  /**
+   * @param flat where the graph's nodes come from
+   * @param functions that the graph's loops and branches run
+   */
+  public GradientRewrites(FlatGraph flat, GraphDef graph, ControlFlowGradients functions) {
+    this.flat = flat;
+    this.functions = functions;
     index = new GraphIndex(graph.getNodeList());
     rewritten = graph.toBuilder().clearNode();
     for (NodeDef node : graph.getNodeList()) {
@@ -51,12 +61,23 @@ public final class GradientRewrites {
     graph.getNodeList().forEach(this::rewrite);
   }
 
+  /** With the functions that it runs, and those that its gradients run. */
   public GraphDef graph() {
-    return rewritten.build();
+    return rewritten.setLibrary(functions.usedBy(rewritten.getNodeList())).build();
+  }
+
+  /** Why a loop or branch has no gradient, if it has none, by its node. */
+  public Map<String, GradientObstacle> obstacles() {
+    return obstacles;
+  }
+
+  /** Inputs of loops and branches through which gradients pass, by their nodes. */
+  public Map<String, List<Integer>> carried() {
+    return carried;
   }
 
   public void attach(Graph graph) {
-    identityGradients.forEach((node, own) -> LossGradients.attach(graph, node, own));
+    ownGradients.forEach((node, own) -> LossGradients.attach(graph, node, own));
   }
 
   private void rewrite(NodeDef node) {
@@ -71,7 +92,41 @@ public final class GradientRewrites {
       case "Cast" -> cast(node);
       case "SoftmaxCrossEntropyWithLogits" -> crossEntropy(node);
       case "QuantizeAndDequantizeV4" -> quantization(node);
+      case "IdentityN" -> identity(node);
+      case "While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase" ->
+          controlFlow(node);
       default -> rewritten.addNode(node);
+    }
+  }
+
+  /** Gradients would be looked for behind inputs that never get one. */
+  private void identity(NodeDef original) {
+    NodeDef.Builder stopped = original.toBuilder();
+    List<Integer> inputs = functions.own().stopped(original);
+    String in = inputs.isEmpty() ? "" : scope(original);
+    for (int i : inputs) {
+      DataType type = original.getAttrOrThrow("T").getList().getType(i);
+      add(node(in + i, "StopGradient", original.getInput(i)), Map.of("T", type(type)));
+      stopped.setInput(i, in + i);
+    }
+    rewritten.addNode(stopped);
+  }
+
+  private void controlFlow(NodeDef node) {
+    String name = node.getName();
+    try {
+      var own = functions.rewrite(node, index, flat, scope(node));
+      rewritten.addAllNode(own.nodes());
+      ownGradients.put(name, own.gradient());
+      carried.put(name, own.carried());
+    } catch (Refusal refusal) {
+      rewritten.addNode(node);
+      obstacles.put(name, refusal.obstacle());
+      ownGradients.put(
+          name,
+          (tf, operation, dy) -> {
+            throw new Refusal(refusal.obstacle());
+          });
     }
   }
 
@@ -170,13 +225,13 @@ public final class GradientRewrites {
     add(node(original.getName(), "StopGradient", in + "forward"), Map.of("T", t));
   }
 
-  /** What is computed from a variable. */
+  /** What is computed from a variable, or from an argument of the function that the graph is. */
   private Set<String> ofVariables() {
     if (ofVariables == null) {
       Map<String, List<String>> users = new HashMap<>();
       List<String> variables = new ArrayList<>();
       for (NodeDef node : index.nodes()) {
-        if (node.getOp().equals("VarHandleOp")) {
+        if (node.getOp().equals("VarHandleOp") || FunctionGraph.isArgument(node)) {
           variables.add(node.getName());
         }
         for (String input : GraphIndex.dataInputs(node)) {
@@ -267,7 +322,7 @@ public final class GradientRewrites {
     }
     var types = Collections.nCopies(outputs + inputs.size(), t.getType());
     add(node.addAllInput(inputs), Map.of("T", GraphProtos.types(types)));
-    identityGradients.put(original.getName(), own);
+    ownGradients.put(original.getName(), own);
   }
 
   /** Of an {@code IdentityN} over the op's loss and loss by logits, logits and labels. */

@@ -37,7 +37,7 @@ public final class LossGradients {
   private static final Map<String, RawCustomGradient> MISSING = new HashMap<>();
 
   // By graph, as long as it lives, and by node. Graph compares by identity.
-  private static final Map<Graph, Map<String, RawCustomGradient>> OF_IDENTITIES =
+  private static final Map<Graph, Map<String, RawCustomGradient>> ATTACHED =
       Collections.synchronizedMap(new WeakHashMap<>());
 
   // Native code keeps a bare pointer to this: it must never be collected.
@@ -64,7 +64,7 @@ public final class LossGradients {
           StatelessRandomBinomial StatelessRandomNormal StatelessRandomNormalV2
           StatelessRandomPoisson StatelessRandomUniform StatelessRandomUniformV2
           StatelessTruncatedNormal StatelessTruncatedNormalV2 StopGradient StringToNumber
-          TruncateDiv TruncatedNormal UpperBound VariableShape Where ZerosLike
+          EmptyTensorList TensorListElementShape TensorListLength TensorListReserve TruncateDiv TruncatedNormal UpperBound VariableShape Where ZerosLike
           """
               .strip()
               .split("\\s+"));
@@ -80,7 +80,11 @@ public final class LossGradients {
     rules.first(NodeGradient::euclideanNorm, "EuclideanNorm");
     rules.first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
     rules.first(NodeGradient::connectionist, "CTCLoss", "CTCLossV2");
+    TensorListGradients.register(rules);
     MISSING.put("IdentityN", LossGradients::ofIdentity);
+    for (String op : ControlFlowGradients.OPS) {
+      MISSING.put(op, LossGradients::ofControlFlow);
+    }
     TensorFlow.version(); // loads the native library
     Map<Boolean, Set<String>> isNative =
         OpDefinitions.withInputs().collect(partitioningBy(op -> TFJ_HasGradient(op), toSet()));
@@ -142,7 +146,9 @@ public final class LossGradients {
       return Collections.nCopies(node.numInputs(), null);
     }
     RawCustomGradient rule = MISSING.get(op);
-    require(rule != null, "the op %s (node %s) has no gradient here", op, node.name());
+    if (rule == null) {
+      throw new Refusal(new GradientObstacle(op, node.name(), "", "the op has no gradient here"));
+    }
     List<Operand<?>> gradients = new ArrayList<>(rule.call(tf, node, dy));
     inputs = IntStream.range(0, node.numInputs());
     inputs
@@ -152,20 +158,29 @@ public final class LossGradients {
   }
 
   /**
-   * Gives one {@code IdentityN} a gradient, before any gradient is added: TensorFlow's way to give
-   * a piece of a graph a gradient of its own. An {@code IdentityN} without one passes gradients on.
+   * Gives one node a gradient, before any gradient is added: a loop, a branch, or an {@code
+   * IdentityN}, TensorFlow's way to give a piece of a graph a gradient of its own. An {@code
+   * IdentityN} without one passes gradients on.
    */
   public static void attach(Graph graph, String node, RawCustomGradient gradient) {
-    OF_IDENTITIES.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
+    ATTACHED.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
   }
 
   public static void detach(Graph graph) {
-    OF_IDENTITIES.remove(graph);
+    ATTACHED.remove(graph);
+  }
+
+  private static List<Operand<?>> ofControlFlow(
+      Ops tf, GraphOperation node, List<Output<?>> gradients) {
+    RawCustomGradient own = ATTACHED.getOrDefault(node.env(), Map.of()).get(node.name());
+    String message = "%s (node %s) was not prepared for gradients; import the graph that holds it";
+    require(own != null, message, node.type(), node.name());
+    return own.call(tf, node, gradients);
   }
 
   private static List<Operand<?>> ofIdentity(
       Ops tf, GraphOperation node, List<Output<?>> gradients) {
-    RawCustomGradient own = OF_IDENTITIES.getOrDefault(node.env(), Map.of()).get(node.name());
+    RawCustomGradient own = ATTACHED.getOrDefault(node.env(), Map.of()).get(node.name());
     List<Output<?>> known = new ArrayList<>();
     for (int i = 0; i < node.numOutputs(); i++) {
       Output<?> dy = gradients.get(i);

@@ -75,6 +75,10 @@ final class NodeGradient extends RawOps {
     return hasGradient(output) ? gradient(output) : op("ZerosLike", node.output(output));
   }
 
+  DataType type(String attribute) {
+    return node.attributes().getAttrType(attribute);
+  }
+
   Output<?> zeros(int input) {
     return op("ZerosLike", node.input(input));
   }

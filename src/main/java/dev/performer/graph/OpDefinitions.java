@@ -93,6 +93,27 @@ public final class OpDefinitions {
         "the op %s (node %s) has no output %s".formatted(node.getOp(), node.getName(), name));
   }
 
+  /** An output as references inside functions write it: the argument's name and the index in it. */
+  static String outputName(NodeDef node, int index) {
+    OpDef definition = find(node.getOp()).orElseThrow();
+    Map<String, AttrValue> attributes = withDefaults(node, definition);
+    int offset = 0;
+    for (ArgDef arg : definition.getOutputArgList()) {
+      int length = length(arg, attributes);
+      if (index < offset + length) {
+        return arg.getName() + ":" + (index - offset);
+      }
+      offset += length;
+    }
+    throw new PerformerException(
+        "the op %s (node %s) has no output %s".formatted(node.getOp(), node.getName(), index));
+  }
+
+  /** Whether running an op again may give or do something else. */
+  static boolean isStateful(NodeDef node) {
+    return find(node.getOp()).map(OpDef::getIsStateful).orElse(true);
+  }
+
   public static int length(ArgDef arg, Map<String, AttrValue> attributes) {
     String count = arg.getNumberAttr();
     if (!count.isEmpty()) {

@@ -26,6 +26,10 @@ class RawOps {
     }
   }
 
+  Output<?> orZeros(Output<?> gradient, Output<?> like) {
+    return isPresent(gradient) ? gradient : op("ZerosLike", like);
+  }
+
   Output<?> op(String type, Output<?>... inputs) {
     return builder(type, inputs).build().output(0);
   }

@@ -3,18 +3,21 @@ package dev.performer.savedmodel;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.graph.FlatGraph;
-import dev.performer.graph.FunctionInliner;
+import dev.performer.graph.FunctionGraph;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.GraphProtos;
 import dev.performer.graph.LossGradients;
 import dev.performer.graph.OpDefinitions;
+import dev.performer.graph.OwnGradients;
 import dev.performer.graph.TensorNames;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
@@ -29,12 +32,13 @@ import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedConcreteFunction;
 import org.tensorflow.proto.SavedObjectGraphOuterClass.SavedObject;
+import org.tensorflow.proto.Struct.StructuredValue;
 
 /**
  * Python's {@code tf.custom_gradient} in a SavedModel: an {@code IdentityN} whose gradient is a
  * function of the library, which captures tensors of the forward pass.
  */
-final class CustomGradients {
+final class CustomGradients implements OwnGradients {
   private static final String TYPE = "_gradient_op_type";
   private static final String UNSAVED =
       "it has a custom gradient that was not saved; save the model with"
@@ -43,7 +47,7 @@ final class CustomGradients {
   private final SavedModelDirectory model;
   private final ObjectGraph objects;
   private final Map<String, String> functionOfType = new HashMap<>();
-  private final Map<String, FlatGraph> flattened = new HashMap<>();
+  private final Map<String, FunctionGraph> flattened = new HashMap<>();
 
   private record Captures(List<String> references, Optional<String> trouble) {
     static Captures none(String trouble) {
@@ -59,8 +63,8 @@ final class CustomGradients {
     }
   }
 
-  /** What pruning must keep for a node's gradient. */
-  List<String> alsoNeeded(NodeDef node, Optional<FlatGraph.Call> call) {
+  @Override
+  public List<String> alsoNeeded(NodeDef node, Optional<FlatGraph.Call> call) {
     return isCustom(node) ? captures(node, call).references() : List.of();
   }
 
@@ -68,14 +72,40 @@ final class CustomGradients {
     return isCustom(node) ? captures(node, call).trouble() : Optional.empty();
   }
 
-  /** Gives the nodes of an imported graph their gradients; before any gradient is added. */
-  void attach(Graph graph, FlatGraph flat) {
+  @Override
+  public List<Integer> stopped(NodeDef node) {
+    if (!isCustom(node)) {
+      return List.of();
+    }
+    String function = functionOfType.getOrDefault(type(node), "");
+    var structure = objects.concreteFunction(function).map(CustomGradients::gradients);
+    List<StructuredValue> known = structure.orElse(List.of());
+    return IntStream.range(0, known.size())
+        .filter(i -> known.get(i).hasNoneValue())
+        .boxed()
+        .toList();
+  }
+
+  /** Python returns None for the inputs of the IdentityN that are forward results. */
+  private static List<StructuredValue> gradients(SavedConcreteFunction concrete) {
+    var structure = concrete.getOutputSignature();
+    var list = structure.getListValue().getValuesList(); // empty if it is a tuple
+    return list.isEmpty() ? structure.getTupleValue().getValuesList() : list;
+  }
+
+  @Override
+  public void attach(Graph graph, FlatGraph flat) {
+    Set<String> added = new HashSet<>();
     for (NodeDef node : flat.graph().getNodeList()) {
       var call = flat.callOf(node.getName());
       if (isCustom(node) && obstacle(node, call).isEmpty()) {
         List<Output<?>> captured = new ArrayList<>();
         alsoNeeded(node, call).forEach(r -> captured.add(graph.outputOrThrow(flat.resolve(r))));
         String function = functionOfType.get(type(node));
+        var library = flatten(function).flat().graph().getLibrary();
+        if (library.getFunctionCount() > 0 && added.add(function)) {
+          graph.importGraphDef(GraphDef.newBuilder().setLibrary(library).build());
+        }
         var replay = new Replay(flatten(function), concrete(function), captured);
         LossGradients.attach(graph, node.getName(), replay);
       }
@@ -103,9 +133,6 @@ final class CustomGradients {
         || objects.concreteFunction(function).isEmpty()) {
       return Captures.none(UNSAVED);
     }
-    if (flatten(function).graph().getLibrary().getFunctionCount() > 0) {
-      return Captures.none("its custom gradient has loops or branches on a tensor");
-    }
     List<String> references = new ArrayList<>();
     for (int number : concrete(function).getBoundInputsList()) {
       reference(number, call).ifPresent(references::add);
@@ -128,27 +155,18 @@ final class CustomGradients {
     return owner.map(c -> c.tensor(captured.getName()));
   }
 
-  private FlatGraph flatten(String function) {
+  private FunctionGraph flatten(String function) {
     return flattened.computeIfAbsent(
-        function, name -> flatten(model.functions().find(name).orElseThrow().getSignature()));
-  }
-
-  private FlatGraph flatten(OpDef function) {
-    GraphDef.Builder graph = model.metaGraph().getGraphDef().toBuilder().clearNode();
-    NodeDef.Builder call = GraphProtos.node("gradient", "PartitionedCall");
-    call.putAttr("f", GraphProtos.function(function.getName()));
-    for (int i = 0; i < function.getInputArgCount(); i++) {
-      var type = GraphProtos.type(function.getInputArg(i).getType());
-      graph.addNode(GraphProtos.node(argument(i), "Placeholder").putAttr("dtype", type));
-      call.addInput(argument(i));
-    }
-    var outputs = IntStream.range(0, function.getOutputArgCount());
-    List<String> roots = outputs.mapToObj(i -> "gradient:" + i).toList();
-    return FunctionInliner.inline(graph.addNode(call).build(), roots);
-  }
-
-  private static String argument(int i) {
-    return "argument" + i;
+        function,
+        name -> {
+          OpDef signature = model.functions().find(name).orElseThrow().getSignature();
+          return FunctionGraph.of(
+              model.metaGraph().getGraphDef().getLibrary(),
+              GraphProtos.function(name).getFunc(),
+              signature.getInputArgList().stream().map(OpDef.ArgDef::getType).toList(),
+              Map.of(),
+              (node, call) -> List.of());
+        });
   }
 
   /**
@@ -160,23 +178,20 @@ final class CustomGradients {
     private final List<String> results = new ArrayList<>(); // null where there is no gradient
     private final List<Output<?>> captured;
 
-    Replay(FlatGraph flat, SavedConcreteFunction concrete, List<Output<?>> captured) {
-      index = new GraphIndex(flat.graph().getNodeList());
+    Replay(FunctionGraph function, SavedConcreteFunction concrete, List<Output<?>> captured) {
+      index = new GraphIndex(function.flat().graph().getNodeList());
       this.captured = captured;
-      // Python returns None for the inputs of the IdentityN that are forward results.
-      var structure = concrete.getOutputSignature();
-      var list = structure.getListValue().getValuesList(); // empty if it is a tuple
       int next = 0;
-      for (var gradient : list.isEmpty() ? structure.getTupleValue().getValuesList() : list) {
-        results.add(gradient.hasNoneValue() ? null : flat.resolve("gradient:" + next++));
+      for (var gradient : gradients(concrete)) {
+        results.add(gradient.hasNoneValue() ? null : function.results().get(next++));
       }
     }
 
     @Override
     public List<Operand<?>> call(Ops tf, GraphOperation node, List<Output<?>> gradients) {
       Map<String, Output<?>> tensors = new HashMap<>();
-      gradients.forEach(gradient -> tensors.put(argument(tensors.size()), gradient));
-      captured.forEach(capture -> tensors.put(argument(tensors.size()), capture));
+      gradients.forEach(gradient -> tensors.put(FunctionGraph.argument(tensors.size()), gradient));
+      captured.forEach(capture -> tensors.put(FunctionGraph.argument(tensors.size()), capture));
       List<Operand<?>> perInput = new ArrayList<>();
       for (int i = 0; i < node.numOutputs(); i++) {
         String result = i < results.size() ? results.get(i) : null;

@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
+import dev.performer.graph.ControlFlowGradients;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
@@ -43,6 +44,7 @@ public final class ImportedModel implements AutoCloseable {
   private final SavedModelDirectory directory;
   private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
   private final CustomGradients customGradients;
+  private final GradientRewrites rewrites;
   private final FlatGraph flat;
   private final Graph graph;
   private final List<Variable> stored;
@@ -81,7 +83,8 @@ public final class ImportedModel implements AutoCloseable {
     List<VariableSpec> specs = directory.variables().stream().filter(isImported).toList();
     adaptation = adapted.map(how -> new LowRankAdaptation(converted, how, specs));
     GraphDef whole = adaptation.map(LowRankAdaptation::graph).orElse(converted);
-    GradientRewrites rewrites = new GradientRewrites(whole);
+    var functions = new ControlFlowGradients(whole.getLibrary(), customGradients);
+    rewrites = new GradientRewrites(inlined, whole, functions);
     flat = new FlatGraph(rewrites.graph(), inlined.calls(), inlined.resolver());
     graph.importGraphDef(flat.graph());
     rewrites.attach(graph);
@@ -199,7 +202,7 @@ public final class ImportedModel implements AutoCloseable {
 
   private Trainability trainability(List<String> outputs) {
     var resolved = outputs.stream().map(flat::resolve).toList();
-    return Trainability.of(flat, customGradients, resolved, variables);
+    return Trainability.of(flat, rewrites, customGradients, resolved, variables);
   }
 
   GraphDef flatGraph() {

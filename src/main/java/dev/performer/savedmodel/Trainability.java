@@ -4,6 +4,7 @@ import static dev.performer.graph.LossGradients.isDifferentiable;
 
 import dev.performer.Excerpt;
 import dev.performer.graph.FlatGraph;
+import dev.performer.graph.GradientRewrites;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.LossGradients;
 import dev.performer.graph.OpDefinitions;
@@ -51,11 +52,15 @@ public record Trainability(
   }
 
   static Trainability of(
-      FlatGraph flat, CustomGradients custom, List<String> outputs, List<Variable> variables) {
+      FlatGraph flat,
+      GradientRewrites rewrites,
+      CustomGradients custom,
+      List<String> outputs,
+      List<Variable> variables) {
     List<Variable> trainable = variables.stream().filter(Variable::trainable).toList();
     var handles = trainable.stream().map(Trainability::handle).collect(Collectors.toSet());
     GraphIndex index = new GraphIndex(flat.graph().getNodeList());
-    Paths paths = new Paths(index, handles, new HashMap<>());
+    Paths paths = new Paths(index, handles, rewrites.carried(), new HashMap<>());
     // There may be more behind an obstacle.
     Set<String> seen = index.reached(paths.passable(outputs), paths::flowing);
     Map<String, Obstacle> obstacles = new LinkedHashMap<>();
@@ -63,7 +68,11 @@ public record Trainability(
       NodeDef node = index.require(name, "a gradient");
       var call = flat.callOf(name);
       String reason = paths.isEnd(node) ? null : custom.obstacle(node, call).orElse(reason(node));
-      if (reason != null) {
+      var inside = rewrites.obstacles().get(name);
+      if (inside != null) {
+        obstacles.put(
+            name, new Obstacle(inside.op(), inside.node(), inside.function(), inside.reason()));
+      } else if (reason != null) {
         String function = call.map(FlatGraph.Call::function).orElse("");
         obstacles.put(name, new Obstacle(node.getOp(), name, function, reason));
       }
@@ -84,7 +93,10 @@ public record Trainability(
   }
 
   private record Paths(
-      GraphIndex index, Set<String> handles, Map<String, List<DataType>> outputTypes) {
+      GraphIndex index,
+      Set<String> handles,
+      Map<String, List<Integer>> carried,
+      Map<String, List<DataType>> outputTypes) {
 
     boolean isEnd(NodeDef node) {
       return handles.contains(node.getName()) || LossGradients.stops(node.getOp());
@@ -93,6 +105,9 @@ public record Trainability(
     /** The inputs that get a gradient: the moving statistics of a batch normalization do not. */
     List<String> flowing(NodeDef node) {
       List<String> inputs = node.getInputList();
+      if (carried.containsKey(node.getName())) {
+        return carried.get(node.getName()).stream().map(inputs::get).toList();
+      }
       boolean isNorm = node.getOp().startsWith("FusedBatchNorm");
       return isEnd(node) ? List.of() : passable(isNorm ? inputs.subList(0, 3) : inputs);
     }
@@ -126,18 +141,13 @@ public record Trainability(
   /** Why an op passes no gradient on; null if it does. */
   private static String reason(NodeDef node) {
     String op = node.getOp();
-    if (op.startsWith("TensorList") || op.startsWith("TensorArray")) {
-      return "tensor lists have no gradient here";
-    }
     var none = AttrValue.getDefaultInstance();
     if (op.equals("GatherV2") && node.getAttrOrDefault("batch_dims", none).getI() < 0) {
       return "a gather with negative batch_dims has no gradient here";
     }
     return switch (op) {
-      case "While", "StatelessWhile", "Enter", "Exit", "NextIteration", "LoopCond" ->
-          "loops have no gradient here";
-      case "If", "StatelessIf", "Case", "StatelessCase", "Switch", "Merge" ->
-          "branches on a tensor have no gradient here";
+      case "Enter", "Exit", "NextIteration", "LoopCond", "Switch", "Merge" ->
+          "loops and branches of TensorFlow 1 have no gradient here";
       default -> isDifferentiable(op) ? null : "the op has no gradient here";
     };
   }

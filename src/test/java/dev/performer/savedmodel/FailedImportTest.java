@@ -61,7 +61,7 @@ class FailedImportTest {
   }
 
   private static Map<?, ?> graphsWithGradients() throws ReflectiveOperationException {
-    Field field = LossGradients.class.getDeclaredField("OF_IDENTITIES");
+    Field field = LossGradients.class.getDeclaredField("ATTACHED");
     field.setAccessible(true);
     return (Map<?, ?>) field.get(null);
   }
