@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
 # Java writes SavedModels, Python's TensorFlow loads, trains and saves them, Java reads them back. A sentence encoder from PyPI is
 # imported, compared with NumPy, and turned from softmax attention to FAVOR+.
-# Needs JDK 17, Maven, and python3 (3.9 to 3.12) with pip; about four minutes after downloads.
-# INTEROP_PYTHON=/path/to/python takes an interpreter that has tensorflow 2.18 and tf-keras already.
+# Needs JDK 17, Maven, and python3 (3.10 to 3.12) with pip; about four minutes after downloads.
+# INTEROP_PYTHON=/path/to/python takes an interpreter that has the packages below already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 work=build/interop
 venv=build/venv
-packages=("tensorflow==2.18.*" "tf-keras==2.18.*")
+packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "tf2onnx==1.17.*" "onnx<1.23" "onnxruntime<2")
 
 find_python() {
   local candidate
-  for candidate in python3.11 python3.12 python3.10 python3.9 python3; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+  for candidate in python3.11 python3.12 python3.10 python3; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  echo "interop: tensorflow 2.18 needs Python 3.9 to 3.12; found $(python3 --version 2>&1 || true)" >&2
+  echo "interop: tensorflow 2.18 and tf2onnx 1.17 need Python 3.10 to 3.12; found $(python3 --version 2>&1 || true)" >&2
   exit 1
 }
 
@@ -43,8 +43,8 @@ else
   [ -e "$venv/complete" ] || make_venv
   python=$venv/bin/python
 fi
-"$python" -c 'import tensorflow, tf_keras' 2>/dev/null || {
-  echo "interop: $python cannot import tensorflow and tf_keras" >&2
+"$python" -c 'import tensorflow, tf_keras, tf2onnx, onnxruntime' 2>/dev/null || {
+  echo "interop: $python cannot import tensorflow, tf_keras, tf2onnx and onnxruntime" >&2
   exit 1
 }
 
@@ -138,6 +138,11 @@ run ./performer import "$minilm" --output "$work/minilm" >>"$log"
 run "$python" ci/interop/check_minilm.py make "$minilm" "$work/texts/held.npz" "$work/minilm-inputs.npz"
 run ./performer predict "$work/minilm" --inputs "$work/minilm-inputs.npz" --output "$work/minilm-java.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py compare "$minilm" "$work/minilm-inputs.npz" "$work/minilm-java.npz"
+# Other runtimes: the encoder, causal models with FAVOR+ of each kind and with exact attention, and what is cut out of an import.
+run ./performer train training/protein-causal.yaml --output "$work/run-exact" --set 'model.attention={exact: true}' --set training.steps=1 \
+  --set training.batchTokens=256 --set data.length=64 --set model.layers=2 --set training.evaluateEvery=0 >>"$log"
+run "$python" ci/interop/check_runtimes.py "$work" "$work/minilm" "$work/imported-lm-relu" "$work/imported-bert-favor" "$work/run-exact/model"
+
 # Softmax to FAVOR+ with the recipe, shortened from 600 steps to 30: the whole of it reaches 0.96 (docs/training.md).
 run ./performer convert "$work/minilm" --attention favor --output "$work/minilm-favor" >>"$log"
 run ./performer fine-tune "$work/minilm-favor" --teacher "$work/minilm" --recipe training/softmax-to-favor.yaml \

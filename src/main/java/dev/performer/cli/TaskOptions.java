@@ -2,7 +2,9 @@ package dev.performer.cli;
 
 import static dev.performer.cli.PerformerCommand.requireUsage;
 
+import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
+import dev.performer.data.Labels;
 import dev.performer.pipeline.FineTuneTask;
 import dev.performer.pipeline.SequenceBatching;
 import dev.performer.savedmodel.TaskCard.Kind;
@@ -11,9 +13,11 @@ import dev.performer.training.LossTerm;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /** What a model learns of labelled examples, in place of its language. */
 final class TaskOptions {
@@ -160,10 +164,14 @@ final class TaskOptions {
   }
 
   /** Names with hyphens. */
-  static final class Kinds implements picocli.CommandLine.ITypeConverter<Kind> {
+  static final class Kinds implements ITypeConverter<Kind> {
     @Override
     public Kind convert(String value) {
-      return dev.performer.data.Labels.find("task", value, List.of(Kind.values()), Kind::label);
+      try {
+        return Labels.find("task", value, List.of(Kind.values()), Kind::label);
+      } catch (PerformerException e) {
+        throw new TypeConversionException(e.getMessage());
+      }
     }
   }
 }

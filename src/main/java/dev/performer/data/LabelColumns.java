@@ -208,10 +208,15 @@ public sealed interface LabelColumns {
         boolean isOfWords = words.size() == tags.size();
         List<String> letters = List.of(trimmed.split(""));
         if (!isOfWords && (words.size() > 1 || letters.size() != tags.size())) {
-          String wrong = "%s%d classes for %d words%s; expected one for each";
+          String wrong = "%s%d classes, but the text has %d %s%s; expected one for each";
           String ofLetters = words.size() > 1 ? "" : " of %d letters".formatted(letters.size());
           throw new PerformerException(
-              wrong.formatted(where.get(), tags.size(), words.size(), ofLetters));
+              wrong.formatted(
+                  where.get(),
+                  tags.size(),
+                  words.size(),
+                  words.size() == 1 ? "word" : "words",
+                  ofLetters));
         }
         List<int[]> parts =
             isOfWords ? words(encoder, trimmed, words) : parts(encoder, letters, "");

@@ -7,6 +7,14 @@ package dev.performer.graph;
  * @param function that it comes from; empty for the main graph
  */
 public record GradientObstacle(String op, String node, String function, String reason) {
+  /** The same, with the function that the node comes from where it is not named yet. */
+  public GradientObstacle in(FlatGraph flat) {
+    var call = flat.callOf(node);
+    return call.isEmpty() || !function.isEmpty()
+        ? this
+        : new GradientObstacle(op, node, call.get().function(), reason);
+  }
+
   @Override
   public String toString() {
     String place = function.isEmpty() ? "the main graph" : "the function " + function;

@@ -1,6 +1,5 @@
 package dev.performer.graph;
 
-import static dev.performer.PerformerException.require;
 import static java.util.Arrays.asList;
 
 import java.util.List;
@@ -14,6 +13,9 @@ import org.tensorflow.Output;
  */
 final class MatrixGradients {
   private static final double TINY = 1e-20; // as in Python, of a square
+
+  private static final String REAL =
+      "its gradient is of real matrices only, and not of full decompositions";
 
   private MatrixGradients() {}
 
@@ -123,8 +125,7 @@ final class MatrixGradients {
 
   /** Of A = [X, Y] = Q·[U, V], where X is square or high: V and Y are empty if A is. */
   private static Output<?> qr(NodeGradient of) {
-    String text = "the op Qr (node %s) has a gradient of real matrices only, and not of full ones";
-    require(!of.flag("full_matrices") && of.isReal(of.x), text, of.name());
+    of.require(!of.flag("full_matrices") && of.isReal(of.x), REAL);
     Output<?> q = of.result;
     Output<?> r = of.output(1);
     Output<?> dr = of.gradientOrZeros(1);
@@ -193,8 +194,7 @@ final class MatrixGradients {
   private static Output<?> singularValues(NodeGradient of) {
     boolean hasVectors = of.flag("compute_uv");
     boolean isThin = !hasVectors || !of.flag("full_matrices");
-    String text = "the op Svd (node %s) has a gradient of real matrices only, and not of full ones";
-    require(isThin && of.isReal(of.x), text, of.name());
+    of.require(isThin && of.isReal(of.x), REAL);
     Output<?> ds = of.op("MatrixDiag", of.gradientOrZeros(0));
     if (!hasVectors) {
       var all = of.builder(of.type(), of.x).setAttr("compute_uv", true).build();

@@ -46,8 +46,11 @@ final class NodeGradient extends RawOps {
     return node.type();
   }
 
-  String name() {
-    return node.name();
+  /** Fails with a reason of the node's unless a condition holds. */
+  void require(boolean condition, String reason) {
+    if (!condition) {
+      throw new Refusal(new GradientObstacle(node.type(), node.name(), "", reason));
+    }
   }
 
   Output<?> input(int number) {

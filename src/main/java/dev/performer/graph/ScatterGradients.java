@@ -1,6 +1,5 @@
 package dev.performer.graph;
 
-import static dev.performer.PerformerException.require;
 import static java.util.Arrays.asList;
 
 import java.util.List;
@@ -175,11 +174,7 @@ final class ScatterGradients {
 
   /** Of indices, values and shape of a sparse matrix and a dense one, either adjoint. */
   private static List<Output<?>> sparseDenseMatMul(NodeGradient of) {
-    require(
-        of.isReal(of.y),
-        "the op %s (node %s) has a gradient of real numbers only",
-        of.type(),
-        of.name());
+    of.require(of.isReal(of.y), "its gradient is of real numbers only");
     boolean isSparseAdjoint = of.flag("adjoint_a");
     boolean isDenseAdjoint = of.flag("adjoint_b");
     Output<?> dense = of.input(3);

@@ -44,6 +44,10 @@ public record Variable(
     return new Variable(name, handle, other, shape, trainable, checkpointKey);
   }
 
+  public Variable notTrained() {
+    return new Variable(name, handle, type, shape, false, checkpointKey);
+  }
+
   Variable withHandle(Output<?> other) {
     return new Variable(name, other, type, shape, trainable, checkpointKey);
   }

@@ -69,7 +69,7 @@ final class ArrayTaskReader {
             ? task.losses().stream().map(LossTerm::target).distinct().toList()
             : rows instanceof ImageRows
                 ? List.of(ImageRows.CLASS)
-                : TaskReader.labels(known, rows.arrays(), file, "array");
+                : TaskReader.labels(task.kind(), known, rows.arrays(), file, "array");
     labels.forEach(rows::requireArray);
     requireInputs(rows);
     if (task.kind() == null) {
@@ -95,7 +95,8 @@ final class ArrayTaskReader {
     if (task.kind() == null) {
       task.losses().forEach(loss -> features.add(loss.target()));
     } else {
-      features.addAll(TaskReader.labels(known, TfRecordExamples.features(file), file, "feature"));
+      features.addAll(
+          TaskReader.labels(task.kind(), known, TfRecordExamples.features(file), file, "feature"));
     }
     ArrayRows flat = TfRecordExamples.arrays(file, List.copyOf(features));
     Map<String, NpyArray> shaped = new LinkedHashMap<>();

@@ -14,7 +14,7 @@ import java.util.List;
  *
  * <pre>{@code
  * FineTuneTask task = FineTuneTask.of(TaskCard.Kind.CLASSIFICATION).withColumns("text", "label");
- * FineTuneJob.of(Model.open(encoder), task, Path.of("reviews.csv"), run).run(Progress.SILENT);
+ * FineTuneJob.of(Model.open(encoder), task, Path.of("reviews.csv"), run).run(Progress.on(System.err));
  * }</pre>
  *
  * @param kind null where there are losses

@@ -34,7 +34,8 @@ import java.util.stream.Stream;
 final class TaskReader {
   private static final int BUCKET = 16; // sentences are short
   private static final List<String> TEXTS = List.of("text", "sequence", "sentence");
-  private static final List<String> LABELS = List.of("label", "labels", "tags", "target");
+  private static final List<String> LABELS = List.of("label", "labels", "target");
+  private static final List<String> TAGS = List.of("tags", "labels", "label");
 
   private final Model model;
   private final SignatureSpec spec;
@@ -118,10 +119,11 @@ final class TaskReader {
   }
 
   /** The names of labels: those given, else the first usual one that there is. */
-  static List<String> labels(Known known, Collection<String> there, Object file, String what) {
+  static List<String> labels(
+      Kind kind, Known known, Collection<String> there, Object file, String what) {
     return known.labels() != null
         ? known.labels()
-        : List.of(find(null, LABELS, there, file, what + " of labels"));
+        : List.of(find(null, kind.isOfTokens() ? TAGS : LABELS, there, file, what + " of labels"));
   }
 
   static void requireClasses(Kind kind, List<String> classes, Object file, List<String> labels) {
@@ -135,7 +137,7 @@ final class TaskReader {
     TokenInput input = input(file);
     TableFile table = TableFile.of(file);
     List<String> there = table.columns();
-    List<String> labels = labels(known, there, file, "column");
+    List<String> labels = labels(task.kind(), known, there, file, "column");
     String text = find(known.text(), TEXTS, there, file, "column of text");
     require(!labels.contains(text), "%s: column '%s' cannot be text and label", file, text);
     LabelColumns columns = columns(table, text, labels, known.classes());
@@ -187,7 +189,7 @@ final class TaskReader {
   private Read records(Path file, Known known) {
     TokenInput input = input(file);
     var there = TfRecordExamples.features(file);
-    List<String> labels = labels(known, there, file, "feature");
+    List<String> labels = labels(task.kind(), known, there, file, "feature");
     String text = find(known.text(), TEXTS, there, file, "feature of text");
     require(labels.size() == 1, "%s: labels are one feature, not %d", file, labels.size());
     String label = labels.get(0);

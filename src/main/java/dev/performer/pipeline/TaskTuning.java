@@ -51,6 +51,11 @@ record TaskTuning(
   }
 
   @Override
+  public String evaluated() {
+    return signature();
+  }
+
+  @Override
   public Started start(
       ImportedModel imported, LoopOptions loop, Path run, boolean resume, Progress progress) {
     SignatureSpec spec = imported.signatures().get(signature());
@@ -68,7 +73,7 @@ record TaskTuning(
       trainable = ImportedLoss.of(imported, spec.name(), task.losses(), first).trainable();
     } else {
       var options = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
-      labelled = Optional.of(labelled(imported, card, read, first, options, loop.seed()));
+      labelled = Optional.of(labelled(imported, card, read, first, options, loop.seed(), progress));
       trainable = labelled.get().trainable();
       card = labelled.get().card();
     }
@@ -111,7 +116,8 @@ record TaskTuning(
       Read read,
       LabelledBatch first,
       LossGraph.Options options,
-      long seed) {
+      long seed,
+      Progress progress) {
     if (!task.hasNewLayer()) {
       return ImportedTask.of(imported, card, options);
     }
@@ -129,9 +135,15 @@ record TaskTuning(
             units,
             seed);
     var labelled = ImportedTask.of(imported, scaled, head, options);
+    var on = imported.signatures().get(card.signature()).output(card.output());
+    progress.message("A new layer on the output " + on + " guesses " + named(read.classes()));
     // What cannot be cut out is found before anything is trained.
     new GraphCut(imported.graph(), labelled.inputs(), labelled.outputs(), labelled.variables());
     return labelled;
+  }
+
+  private static String named(List<String> classes) {
+    return classes.size() + (classes.size() > 10 ? "" : ": " + String.join(", ", classes));
   }
 
   /** What is learnt, as the model's card has it. */

@@ -16,6 +16,9 @@ interface Tuning {
   /** The signature that is trained. */
   String signature();
 
+  /** The signature that is evaluated. */
+  String evaluated();
+
   /** Adds a loss to the imported graph, which stays the caller's, and opens the run. */
   Started start(
       ImportedModel imported, LoopOptions loop, Path run, boolean resume, Progress progress);
@@ -33,7 +36,7 @@ interface Tuning {
     double export(TrainingResult result, Path target);
   }
 
-  /** Refuses an output that no variable acts on, and names variables that do not learn. */
+  /** Refuses an output that no variable acts on; variables that cannot learn in full stay. */
   static void requireTrainable(
       ImportedModel imported, Model model, String signature, String output, Progress progress) {
     var trainability = imported.trainability(signature, output);
@@ -41,6 +44,7 @@ interface Tuning {
     require(!trainability.trainable().isEmpty(), "%s", found);
     if (!trainability.isTrainable()) {
       progress.message("Warning: " + found);
+      imported.freeze(trainability.blocked());
     }
   }
 }

@@ -17,7 +17,9 @@ import dev.performer.graph.TensorNames;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -25,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
@@ -42,13 +45,15 @@ public final class ImportedModel implements AutoCloseable {
   public static final String DEFAULT_SIGNATURE = "serving_default";
 
   private final SavedModelDirectory directory;
+  private final GraphDef original;
   private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
   private final CustomGradients customGradients;
   private final GradientRewrites rewrites;
   private final FlatGraph flat;
   private final Graph graph;
+  private final Map<List<String>, Trainability> verdicts = new HashMap<>();
   private final List<Variable> stored;
-  private final List<Variable> variables;
+  private List<Variable> variables;
   private final ModelRestore restore;
   private final Optional<LowRankAdaptation> adaptation;
   private boolean isMerged;
@@ -60,7 +65,10 @@ public final class ImportedModel implements AutoCloseable {
       Optional<Lora.Adaptation> adapted) {
     this.graph = graph;
     this.directory = directory;
-    names.forEach(name -> signatures.put(name, directory.signature(name)));
+    var wanted = names.stream().distinct().map(directory::signature).toList();
+    TrainingFlag settled = TrainingFlag.settled(directory.metaGraph().getGraphDef(), wanted);
+    original = settled.graph();
+    signatures.putAll(settled.signatures());
     customGradients = new CustomGradients(directory);
     LossGradients.register();
     Set<String> roots = new LinkedHashSet<>();
@@ -135,8 +143,7 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   private FlatGraph flatten(Set<String> roots) {
-    return FunctionInliner.inline(
-        directory.metaGraph().getGraphDef(), roots, customGradients::alsoNeeded);
+    return FunctionInliner.inline(original, roots, customGradients::alsoNeeded);
   }
 
   private Variable variable(VariableSpec spec) {
@@ -155,8 +162,17 @@ public final class ImportedModel implements AutoCloseable {
     return directory;
   }
 
+  /** Those that were imported; one with an input {@code training} is itself in training. */
   public Map<String, SignatureSpec> signatures() {
     return Collections.unmodifiableMap(signatures);
+  }
+
+  /**
+   * The signature that stands for an imported one in inference: itself, if training is the same.
+   */
+  public String inference(String signature) {
+    String other = TrainingFlag.inference(signature);
+    return signatures.containsKey(other) ? other : signature;
   }
 
   public Output<?> input(String signature, String name) {
@@ -191,7 +207,17 @@ public final class ImportedModel implements AutoCloseable {
     adaptation.ifPresent(own -> own.initialize(session));
   }
 
-  /** Which trainable variables get a gradient from the floating point outputs of all signatures. */
+  /** Trains some variables no more, such as those that a gradient cannot reach in full. */
+  public void freeze(Collection<Variable> frozen) {
+    UnaryOperator<Variable> freeze = v -> frozen.contains(v) ? v.notTrained() : v;
+    variables = variables.stream().map(freeze).toList();
+    verdicts.clear();
+  }
+
+  /**
+   * Which trainable variables get a gradient from the floating point outputs of all signatures. The
+   * gradients are added to the graph, once, to see that they can be built.
+   */
   public Trainability trainability() {
     return trainability(signatures.values().stream().flatMap(s -> outputs(s).stream()).toList());
   }
@@ -202,7 +228,11 @@ public final class ImportedModel implements AutoCloseable {
 
   private Trainability trainability(List<String> outputs) {
     var resolved = outputs.stream().map(flat::resolve).toList();
-    return Trainability.of(flat, rewrites, customGradients, resolved, variables);
+    return verdicts.computeIfAbsent(
+        resolved,
+        key ->
+            Trainability.of(flat, rewrites, customGradients, key, variables)
+                .tried(graph, flat, key));
   }
 
   GraphDef flatGraph() {

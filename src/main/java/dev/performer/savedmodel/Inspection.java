@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import static java.util.stream.Collectors.toSet;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.GradientObstacle;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.GraphProtos;
 import java.nio.file.Files;
@@ -155,7 +156,7 @@ public record Inspection(
         TensorReport.of(signature.outputs()),
         training.isTrainable(),
         training.trainable().size(),
-        training.obstacles().stream().map(Trainability.Obstacle::toString).toList(),
+        training.obstacles().stream().map(GradientObstacle::toString).toList(),
         summary);
   }
 

@@ -4,7 +4,9 @@ import static dev.performer.graph.LossGradients.isDifferentiable;
 
 import dev.performer.Excerpt;
 import dev.performer.graph.FlatGraph;
+import dev.performer.graph.GradientObstacle;
 import dev.performer.graph.GradientRewrites;
+import dev.performer.graph.GradientTrial;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.LossGradients;
 import dev.performer.graph.OpDefinitions;
@@ -19,6 +21,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import org.tensorflow.Graph;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.NodeDef;
@@ -33,23 +36,11 @@ import org.tensorflow.proto.NodeDef;
  * @param unused trainable variables on which the outputs do not depend differentiably
  */
 public record Trainability(
-    List<Obstacle> obstacles,
+    List<GradientObstacle> obstacles,
     List<Variable> trainable,
     List<Variable> blocked,
     List<Variable> unused) {
   static final Trainability NONE = new Trainability(List.of(), List.of(), List.of(), List.of());
-
-  /**
-   * An op that stops training, its name in the flat graph, the function of the SavedModel it comes
-   * from, empty for the main graph, and why no gradient passes.
-   */
-  public record Obstacle(String op, String node, String function, String reason) {
-    @Override
-    public String toString() {
-      String place = function.isEmpty() ? "the main graph" : "the function " + function;
-      return "%s (node %s of %s): %s".formatted(op, node, place, reason);
-    }
-  }
 
   static Trainability of(
       FlatGraph flat,
@@ -63,18 +54,16 @@ public record Trainability(
     Paths paths = new Paths(index, handles, rewrites.carried(), new HashMap<>());
     // There may be more behind an obstacle.
     Set<String> seen = index.reached(paths.passable(outputs), paths::flowing);
-    Map<String, Obstacle> obstacles = new LinkedHashMap<>();
+    Map<String, GradientObstacle> obstacles = new LinkedHashMap<>();
     for (String name : seen) {
       NodeDef node = index.require(name, "a gradient");
       var call = flat.callOf(name);
       String reason = paths.isEnd(node) ? null : custom.obstacle(node, call).orElse(reason(node));
       var inside = rewrites.obstacles().get(name);
       if (inside != null) {
-        obstacles.put(
-            name, new Obstacle(inside.op(), inside.node(), inside.function(), inside.reason()));
+        obstacles.put(name, inside);
       } else if (reason != null) {
-        String function = call.map(FlatGraph.Call::function).orElse("");
-        obstacles.put(name, new Obstacle(node.getOp(), name, function, reason));
+        obstacles.put(name, new GradientObstacle(node.getOp(), name, "", reason).in(flat));
       }
     }
     obstacles.keySet().retainAll(paths.leadingTo(handles, seen));
@@ -86,6 +75,32 @@ public record Trainability(
         trainable.stream().filter(isSeen.and(isBlocked.negate())).toList(),
         trainable.stream().filter(isBlocked).toList(),
         trainable.stream().filter(isSeen.negate()).toList());
+  }
+
+  /** What is left of it once the gradients are built, of outputs of the graph. */
+  Trainability tried(Graph graph, FlatGraph flat, List<String> outputs) {
+    var floating =
+        outputs.stream()
+            .map(graph::outputOrThrow)
+            .filter(output -> isDifferentiable(output.dataType()))
+            .toList();
+    if (trainable.isEmpty()) {
+      return this;
+    }
+    var outcome = GradientTrial.of(graph, floating, trainable);
+    if (outcome.failure().isPresent()) {
+      List<GradientObstacle> more = new ArrayList<>(obstacles);
+      more.add(outcome.failure().get().in(flat));
+      List<Variable> stopped = new ArrayList<>(blocked);
+      stopped.addAll(trainable);
+      return new Trainability(more, List.of(), stopped, unused);
+    }
+    List<Variable> reached = new ArrayList<>();
+    List<Variable> without = new ArrayList<>(unused);
+    for (int i = 0; i < trainable.size(); i++) {
+      (outcome.gradients().get(i).isPresent() ? reached : without).add(trainable.get(i));
+    }
+    return new Trainability(obstacles, reached, blocked, without);
   }
 
   private static String handle(Variable variable) {
@@ -158,13 +173,18 @@ public record Trainability(
 
   public String summary() {
     if (isTrainable()) {
-      return "can be trained: gradients reach " + trainable.size() + " variables";
+      String others = unused.isEmpty() ? "" : "; none reaches " + names(unused);
+      return "can be trained: gradients reach " + trainable.size() + " variables" + others;
     }
     if (obstacles.isEmpty()) {
       return "cannot be trained: no trainable variable has a part in the outputs";
     }
-    var items = Excerpt.items(obstacles.stream().map(Obstacle::toString).toList());
+    var items = Excerpt.items(obstacles.stream().map(GradientObstacle::toString).toList());
     String part = trainable.isEmpty() ? "" : " in full";
     return "cannot be trained" + part + ": " + String.join("; ", items);
+  }
+
+  private static String names(List<Variable> variables) {
+    return String.join(", ", Excerpt.items(variables.stream().map(Variable::name).toList()));
   }
 }
