@@ -169,6 +169,14 @@ if not (0.6 < before < 0.9 and after > before + 0.06 and result["maxOutputDiffer
     sys.exit(f"cosine {before} -> {after}, export differs by {result['maxOutputDifference']}")
 PY
 
+# From reviews in a CSV to a classifier in one command. Its words of praise and blame are other ones in training.
+run "$python" ci/interop/sentiment.py make "$work/reviews.csv" "$work/other-reviews.csv" "$work/other-reviews.txt"
+run ./performer fine-tune "$work/minilm" --task classification --labels sentiment --data "$work/reviews.csv" --validation "$work/other-reviews.csv" \
+  --output "$work/run-sentiment" --steps 30 --evaluate-every 0 --checkpoint-every 0 --json >"$work/sentiment.json"
+run ./performer evaluate "$work/run-sentiment" --data "$work/other-reviews.csv" --json >>"$work/sentiment.json"
+run ./performer predict "$work/run-sentiment" --inputs "$work/other-reviews.txt" --output "$work/sentiment.npz" --json >>"$work/sentiment.json"
+run "$python" ci/interop/sentiment.py check "$work/other-reviews.csv" "$work/sentiment.json" "$work/sentiment.npz" "$work/run-sentiment/model"
+
 # The real TensorBoard reads the curves of a run that was stopped and resumed.
 train=(./performer train training/protein-causal.yaml --output "$work/run-train" --set training.steps=12 --set training.batchTokens=1024
   --set data.length=64 --set training.logEvery=2 --set training.evaluateEvery=4 --set training.evaluationBatches=1
