@@ -75,13 +75,13 @@ public final class LossGradients {
     MatrixGradients.register(rules);
     ScatterGradients.register(rules);
     ImageGradients.register(rules);
-    FourierGradients.register(rules);
     rules.first(NodeGradient::cumprod, "Cumprod");
     rules.first(NodeGradient::cumulativeLogSumExp, "CumulativeLogsumexp");
     rules.first(NodeGradient::euclideanNorm, "EuclideanNorm");
     rules.first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
     rules.first(NodeGradient::connectionist, "CTCLoss", "CTCLossV2");
     TensorListGradients.register(rules);
+    FourierGradients.register(rules);
     MISSING.put("IdentityN", LossGradients::ofIdentity);
     for (String op : ControlFlowGradients.OPS) {
       MISSING.put(op, LossGradients::ofControlFlow);

@@ -142,10 +142,9 @@ class LossGradientsTest {
       CASES.put(op, (tf, ops, x) -> real(ops, ops.op(op, complex(ops, x))));
     }
     for (int length : new int[] {4, 5, 6}) {
-      for (String dimensions : List.of("", "2D", "3D")) {
-        int[] lengths = {2, 1, length}; // of [2, 2, 6], which is cut
-        int[] last =
-            Arrays.copyOfRange(lengths, dimensions.isEmpty() ? 2 : '3' - dimensions.charAt(0), 3);
+      for (String dimensions : List.of("", "2D")) {
+        int[] lengths = {1, length}; // of [2, 2, 6], which is cut
+        int[] last = Arrays.copyOfRange(lengths, dimensions.isEmpty() ? 1 : 0, 2);
         CASES.put(
             "RFFT" + dimensions + " " + length,
             (tf, ops, x) ->
