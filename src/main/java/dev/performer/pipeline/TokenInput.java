@@ -21,8 +21,6 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Predicate;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
 
 /**
@@ -58,6 +56,12 @@ public record TokenInput(
     int padded = fed.paddedLength() == null ? 0 : fed.paddedLength();
     return new TokenInput(
         model.path(), spec, fed.tokens(), fed.mask(), tokenizer, longest, positions, padded, notes);
+  }
+
+  /** How another signature takes the same sequences. */
+  TokenInput in(SignatureSpec other, String ids, String real) {
+    return new TokenInput(
+        model, other, ids, real, tokenizer, maxLength, positions, paddedLength, notes);
   }
 
   /**
@@ -201,11 +205,9 @@ public record TokenInput(
 
     /** The outputs that have a row for each sequence, as far as their shapes tell. */
     List<String> rowOutputs() {
-      boolean isFree = input.fixed(0) == 0;
-      Predicate<Shape> hasRows =
-          shape -> shape.isUnknown() || shape.numDimensions() > 0 && !(isFree && shape.get(0) >= 0);
+      TensorSpec tokens = input.signature().input(input.tokens());
       var outputs = input.signature().outputs().values().stream();
-      return outputs.filter(o -> hasRows.test(o.shape())).map(TensorSpec::name).toList();
+      return outputs.filter(o -> o.follows(tokens, 1)).map(TensorSpec::name).toList();
     }
 
     /**

@@ -57,7 +57,8 @@ public final class ImportedLanguageModel {
     var known = Optional.ofNullable(given);
     String tokens = known.map(m -> m.tokens()).orElseGet(() -> tokens(spec));
     String mask = known.map(m -> m.mask()).orElseGet(() -> mask(spec, tokens));
-    String logits = known.map(m -> m.logits()).orElseGet(() -> logits(spec, vocabularySize));
+    String logits =
+        known.map(m -> m.logits()).orElseGet(() -> logits(spec, tokens, vocabularySize));
     check(spec, tokens, mask, logits);
     LanguageModel.check(vocabularySize, width(spec.output(logits)));
     return given == null
@@ -95,8 +96,10 @@ public final class ImportedLanguageModel {
   }
 
   /** Padded vocabularies have more logits than tokens; an output with as many goes first. */
-  private static String logits(SignatureSpec spec, long size) {
-    Predicate<TensorSpec> fits = output -> output.isFloat() && hasRank(output, 3);
+  private static String logits(SignatureSpec spec, String tokens, long size) {
+    TensorSpec ids = spec.input(tokens);
+    Predicate<TensorSpec> fits =
+        output -> output.isFloat() && hasRank(output, 3) && output.follows(ids, 2);
     Predicate<TensorSpec> isWide = output -> width(output) < 0 || width(output) >= size;
     Predicate<TensorSpec> isExact = fits.and(output -> size > 0 && width(output) == size);
     boolean hasExact = spec.outputs().values().stream().anyMatch(isExact);
