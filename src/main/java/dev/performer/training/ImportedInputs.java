@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.graph.Tensors;
 import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.util.LinkedHashMap;
@@ -20,8 +21,8 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 
 /**
- * How batches go into a signature of an imported model: tokens and their mask, and zeros where
- * another input is; or arrays that are named like the inputs.
+ * How batches go into a signature of an imported model: tokens, their mask and what follows from
+ * it; or arrays that are named like the inputs.
  *
  * @param tokens the input with token ids; null for arrays
  * @param mask the input that is 1 where a token is real; null if there is none
@@ -64,9 +65,9 @@ record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, St
     return sizes.mapToInt(shape -> (int) Math.max(0, shape.get(0))).max().orElse(0);
   }
 
-  /** The batch with as many rows as the signature fixes; more than its own have weight 0. */
+  /** The batch with as many rows as the signature fixes; its own again weigh 0. */
   LabelledBatch fit(LabelledBatch batch) {
-    return fixedRows() > batch.rows() ? batch.withRows(fixedRows(), false) : batch;
+    return fixedRows() > batch.rows() ? batch.withRows(fixedRows(), true) : batch;
   }
 
   Feed feed(LabelledBatch batch) {
@@ -76,11 +77,15 @@ record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, St
       if (tokens == null) {
         feed.put(input(name), ImportedModel.tensor(input, batch.arrays().get(name)));
       } else {
-        int[] values =
-            name.equals(tokens)
-                ? batch.inputs()
-                : name.equals(mask) ? batch.mask() : new int[batch.inputs().length];
-        feed.put(input(name), values, batch.rows(), batch.length());
+        boolean isTokens = name.equals(tokens);
+        boolean isOther = !isTokens && !name.equals(mask);
+        int rows = batch.rows();
+        int length = batch.length();
+        int[] values = isTokens ? batch.inputs() : batch.mask();
+        feed.put(
+            input(name),
+            isOther ? InputFeed.of(input).values(input, batch.mask(), rows, length) : values,
+            isOther ? InputFeed.shape(input, rows, length) : new long[] {rows, length});
       }
     }
     return feed;
