@@ -128,6 +128,11 @@ imported kernel-h5 kernel_encoder/weights.h5 --features 16
 imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
 
+# Families of Hugging Face and KerasHub with other random weights than in the tests: outputs, greedy generation and tokens.
+run env TF_USE_LEGACY_KERAS=1 "$python" src/test/python/make_families.py "$work/families" hugging-face 11 >>"$log"
+run "$python" src/test/python/make_families.py "$work/families" keras-hub 11 >>"$log"
+run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.checkpoint.InteropFamilies "$work/families"
+
 # Models as users of Python's libraries save them: predicted, differentiated, trained and exported as Python does it.
 run "$python" ci/interop/zoo.py make "$work/zoo" >>"$log"
 run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.pipeline.ZooCheck "$work/zoo"

@@ -22,13 +22,7 @@ import picocli.CommandLine.TypeConversionException;
 /** What a model learns of labelled examples, in place of its language. */
 final class TaskOptions {
   private static final List<String> OF_LANGUAGE =
-      List.of(
-          "--logits",
-          "--objective",
-          "--masking",
-          "--model-shifts",
-          "--continue-optimizer",
-          "--evaluate-signature");
+      List.of("--logits", "--objective", "--masking", "--model-shifts", "--continue-optimizer");
 
   @Spec(Spec.Target.MIXEE)
   private CommandSpec spec;

@@ -21,8 +21,8 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 
 /**
- * How batches go into a signature of an imported model: tokens, their mask and what follows from
- * it; or arrays that are named like the inputs.
+ * How batches go into a signature of an imported model: tokens and their mask, and zeros where
+ * another input is; or arrays that are named like the inputs.
  *
  * @param tokens the input with token ids; null for arrays
  * @param mask the input that is 1 where a token is real; null if there is none
@@ -71,21 +71,22 @@ record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, St
   }
 
   Feed feed(LabelledBatch batch) {
-    Feed feed = new Feed();
+    return feed(new Feed(), batch);
+  }
+
+  /** Adds these inputs to others in the same graph. */
+  Feed feed(Feed feed, LabelledBatch batch) {
     for (TensorSpec input : spec.inputs().values()) {
       String name = input.name();
       if (tokens == null) {
         feed.put(input(name), ImportedModel.tensor(input, batch.arrays().get(name)));
       } else {
-        boolean isTokens = name.equals(tokens);
-        boolean isOther = !isTokens && !name.equals(mask);
-        int rows = batch.rows();
-        int length = batch.length();
-        int[] values = isTokens ? batch.inputs() : batch.mask();
-        feed.put(
-            input(name),
-            isOther ? InputFeed.of(input).values(input, batch.mask(), rows, length) : values,
-            isOther ? InputFeed.shape(input, rows, length) : new long[] {rows, length});
+        var own = name.equals(mask) ? InputFeed.MASK : InputFeed.of(input);
+        int[] values =
+            name.equals(tokens)
+                ? batch.inputs()
+                : own.values(input, batch.mask(), batch.rows(), batch.length());
+        feed.put(input(name), values, InputFeed.shape(input, batch.rows(), batch.length()));
       }
     }
     return feed;
