@@ -108,6 +108,10 @@ for name, value in python.items():
         sys.exit(f"{name}: after the way back Java differs from Python by {difference:.1e}")
 PY
 }
+# Many small graphs, made afresh: what Python trains is what inspect promises, with Python's gradients.
+run "$python" src/test/python/battery.py "$work/battery" >>"$log"
+java_main Battery "$work/battery" >&2
+
 fine_tuned protein-mlm savedmodels/protein-mlm/saved_model --keras
 fine_tuned protein-exp savedmodels/reference/protein_exp/saved_model ""
 fine_tuned protein-causal savedmodels/reference/protein_relu_causal/train_saved_model "" --objective causal-lm
