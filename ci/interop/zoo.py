@@ -5,10 +5,10 @@
 
 Between the two runs the Java program ZooCheck, which trains and exports each model and writes its differences. DIRECTORY/NAME/ has:
 
-    case.json       signature, output, loss, optimizer, place of the model
-    data.npz        inputs by name and `target`, 32 rows: a batch is the next 8 of them
-    expected.npz    out|SIGNATURE|NAME and grad|KEY of the first batch, trainable|KEY, losses
-    java/model, java/result.json, java/trained.npz    what Java exported, its figures, and out|…, variable|KEY after training
+    case.json       the place of the model, loss, optimizer
+    data.npz        inputs by name and `target`: one batch, so that both train in the same order
+    expected.npz    out|SIGNATURE|NAME, grad|KEY, trainable|KEY, losses
+    java/           of Java: run/model, which it exported, result.json with its figures, and trained.npz: out|…, variable|KEY
 """
 import json
 import os
@@ -19,7 +19,7 @@ os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow", TF_USE_L
 import numpy as np
 import tensorflow as tf
 
-STEPS, BATCH = 50, 8
+STEPS = 50
 LIMITS = {"predict": 1e-5, "gradient": 1e-4, "curve": 0.02, "way back": 1e-5}
 
 
@@ -74,7 +74,7 @@ def write(name, build, root):
     os.makedirs(directory)
     case = build(f"{directory}/model")
     data = {**case.inputs, "target": case.targets}
-    batches = [{n: tf.constant(x[i:i + BATCH]) for n, x in data.items()} for i in range(0, len(case.targets), BATCH)]
+    batch = {n: tf.constant(x) for n, x in data.items()}
 
     def loss_of(output, target):
         if case.loss == "mse":
@@ -82,15 +82,15 @@ def write(name, build, root):
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(target, output))
 
     @tf.function
-    def gradients(batch):
+    def gradients():
         with tf.GradientTape() as tape:
             output = case.forward({n: batch[n] for n in case.inputs})
             loss = loss_of(output, batch["target"])
         found = tape.gradient(loss, case.variables)
         return output, loss, [None if g is None else tf.convert_to_tensor(g) for g in found]
 
-    expected = outputs(case.model, batches[0])
-    output, loss, found = gradients(batches[0])
+    expected = outputs(case.model, batch)
+    output, loss, found = gradients()
     of_loss = [key for key, value in expected.items()
                if key.startswith("out|serving_default|") and difference(value, output.numpy()) < 1e-6]
     assert of_loss, f"{name}: no output of the signature is what the model computes: {list(expected)}"
@@ -103,18 +103,18 @@ def write(name, build, root):
     optimizer.build(case.variables)
 
     @tf.function
-    def step(batch):
-        _, loss, found = gradients(batch)
+    def step():
+        _, loss, found = gradients()
         optimizer.apply_gradients((g, v) for g, v in zip(found, case.variables) if g is not None)
         return loss
 
-    losses = [float(step(batches[i % len(batches)])) for i in range(STEPS)]
+    losses = [float(step()) for _ in range(STEPS)]
     assert np.isfinite(losses).all(), losses
     np.savez(f"{directory}/data.npz", **data)
     np.savez(f"{directory}/expected.npz", losses=np.array(losses), **expected)
     description = {
-        "model": os.path.relpath(case.model, directory), "output": of_loss[0].split("|")[2], "loss": case.loss,
-        "optimizer": case.optimizer, "learningRate": case.learning_rate, "batch": BATCH}
+        "model": os.path.relpath(case.model, directory), "loss": f"{of_loss[0].split('|')[2]}={case.loss}:target",
+        "optimizer": case.optimizer, "learningRate": case.learning_rate}
     with open(f"{directory}/case.json", "w") as file:
         json.dump(description, file)
     none = sum(g is None for g in found)
@@ -136,9 +136,8 @@ def make(root, names):
 def way_back(directory):
     """Java's export against what Java computed, and against itself: variables of the loaded objects, of the file, of Java."""
     java = dict(np.load(f"{directory}/java/trained.npz"))
-    data = np.load(f"{directory}/data.npz")
-    model = f"{directory}/java/model"
-    ours = outputs(model, {n: data[n][:BATCH] for n in data.files})
+    model = f"{directory}/java/run/model"
+    ours = outputs(model, np.load(f"{directory}/data.npz"))
     worst = max([difference(ours[key], value) for key, value in java.items() if key.startswith("out|")])
     values = stored(model)
     copies = {}  # Keras 3 stores a variable twice

@@ -173,6 +173,37 @@ def structure():
     os.remove(vocabulary)
 
 
+# ---- plain: variables without names of their own, or with one name for several, in lists, dictionaries and nested modules ----
+class Affine(tf.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.w = tf.Variable(rng.normal(size=(3, size)).astype("float32"), name="w")
+        self.b = tf.Variable(rng.normal(size=(size,)).astype("float32"))
+
+
+class Plain(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = tf.Variable(rng.normal(size=(5, 3)).astype("float32"))
+        self.layers = [Affine(3), Affine(3)]
+        self.heads = {"a": Affine(2), "b.c": tf.Variable(rng.normal(size=(3, 2)).astype("float32"))}
+        self.scale = tf.Variable(rng.normal(size=(3,)).astype("float32"), name="factor")
+        self.tied = self.table
+        self.idle = [tf.Variable([1.0], trainable=False), tf.Variable(2, dtype=tf.int64)]
+
+    @tf.function(input_signature=[spec([None, None], tf.int32, "tokens")])
+    def serve(self, tokens):
+        x = tf.gather(self.table, tokens) * self.scale
+        for layer in self.layers:
+            x = tf.tanh(x @ layer.w + layer.b)
+        return {"y": x @ self.heads["a"].w + self.heads["a"].b + x @ self.heads["b.c"]}
+
+
+def plain():
+    m = Plain()
+    save("plain", m, {"serving_default": m.serve}, {"serving_default": {"tokens": np.array([[0, 3, 1], [4, 4, 2]], "int32")}})
+
+
 # ---- TF1: reference variables, resource variables, partitioned variables; no object graph ----
 def batch_norm(x, raw, training):
     """Of TF1 in its raw forms, of which the second and third note the shapes of five and six outputs."""
@@ -237,6 +268,7 @@ if __name__ == "__main__":
     os.makedirs(root, exist_ok=True)
     ops()
     structure()
+    plain()
     tf1("tf1_reference", resource=False)
     tf1("tf1_resource", resource=True)
     tf1("tf1_partitioned", resource=False, partitioned=True)

@@ -169,7 +169,7 @@ public final class LinearAttention {
   public static <T extends TFloating> Operand<T> divided(Ops tf, Operand<T> sums, Denominator by) {
     long size = Algebra.size(sums, -1, "the value size");
     int axis = sums.shape().numDimensions() - 1;
-    var parts = tf.splitV(sums, tf.array(size - 1, 1), tf.constant(axis), 2L).output();
+    var parts = tf.splitV(sums, tf.array((int) size - 1, 1), tf.constant(axis), 2L).output();
     return by.divide(tf, parts.get(0), parts.get(1));
   }
 

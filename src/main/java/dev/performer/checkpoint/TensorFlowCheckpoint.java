@@ -41,6 +41,10 @@ final class TensorFlowCheckpoint extends WeightFile {
       Pattern.compile("(?m)^\\s*model_checkpoint_path:\\s*\"((?:[^\"\\\\]|\\\\.)*)\"");
   private static final Pattern PART = Pattern.compile("(.*)\\.(index|data-\\d{5}-of-\\d{5})");
   private static final Pattern INDEX = Pattern.compile("(?s)(?!\\.index$).*?(\\d*)\\.index");
+
+  /** Of {@code DIR/.index}, whose prefix {@code DIR/} is no path. */
+  private static final String NAMELESS = ".";
+
   private static final long LONGEST_STATE = 1 << 22;
 
   private final CheckpointReader reader;
@@ -134,11 +138,12 @@ final class TensorFlowCheckpoint extends WeightFile {
       return CheckpointReader.exists(variables)
           ? Optional.of(variables)
           : fromState(path.resolve("checkpoint"))
-              .or(() -> newest(path, TensorFlowCheckpoint::number).flatMap(p -> find(p)));
+              .or(() -> newest(path, TensorFlowCheckpoint::number).flatMap(p -> find(p)))
+              .or(() -> Optional.of(path.resolve(NAMELESS)).filter(CheckpointReader::exists));
     }
     Matcher part = PART.matcher(String.valueOf(path.getFileName()));
     if (part.matches()) {
-      return Optional.of(path.resolveSibling(part.group(1)));
+      return Optional.of(path.resolveSibling(part.group(1).isEmpty() ? NAMELESS : part.group(1)));
     }
     Path data = path.resolveSibling(path.getFileName() + ".data-00000-of-00001");
     if (CheckpointReader.exists(path) || Files.isRegularFile(data)) {
@@ -157,11 +162,12 @@ final class TensorFlowCheckpoint extends WeightFile {
       if (!matcher.find()) {
         return Optional.empty();
       }
-      Path named = Path.of(matcher.group(1).replaceAll("\\\\(.)", "$1"));
+      String text = matcher.group(1).replaceAll("\\\\(.)", "$1");
+      Path named = Path.of(text.endsWith("/") ? text + NAMELESS : text);
       // An absolute path is where the checkpoint was written, perhaps on another machine.
       Path place = named.isAbsolute() && named.getNameCount() > 0 ? named.getFileName() : named;
-      Path prefix = state.resolveSibling(place).normalize();
-      boolean isInside = prefix.startsWith(state.resolveSibling("").normalize());
+      Path prefix = state.resolveSibling(place);
+      boolean isInside = prefix.normalize().startsWith(state.resolveSibling("").normalize());
       require(isInside, "%s names a checkpoint outside of its folder; name that one itself", state);
       String missing = "%s names the checkpoint %s, but %s.index is missing";
       String shown = Excerpt.of(named.toString());

@@ -51,7 +51,8 @@ import picocli.CommandLine.Spec;
 final class FineTuneCommand extends PerformerCommand.OnModel {
   /** Besides the flags of the loop. */
   private static final List<String> SET_BY_RECIPE =
-      List.of("--length", "--crop", "--batch-tokens", "--continue-optimizer");
+      List.of(
+          "--length", "--crop", "--batch-tokens", "--continue-optimizer", "--evaluate-signature");
 
   @Mixin private SharedOptions.Run at;
   @Mixin private SharedOptions.LanguageModel options;
@@ -85,6 +86,13 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
   private Path validation;
 
   @Option(
+      names = "--evaluate-signature",
+      paramLabel = "NAME",
+      description =
+          "Evaluated in place of --signature, such as one without dropout; the export is used by it.")
+  private String evaluateSignature;
+
+  @Option(
       names = "--continue-optimizer",
       description = "Start from the imported moments of the optimizer, not from zero.")
   private boolean continueOptimizer;
@@ -115,6 +123,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
             .options(LoopFlags.of(spec))
             .resuming(at.resume)
             .debuggingNumerics(at.debugNumerics)
+            .evaluatedBy(evaluateSignature)
             .continuingOptimizer(continueOptimizer)
             .run(Progress.on(System.err));
     return report(outcome);

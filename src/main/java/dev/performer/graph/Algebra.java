@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
@@ -115,10 +116,14 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
 
   /**
    * Reshapes to the shape of {@code like} with other sizes in place of its last one; every size
-   * that can be known stays known.
+   * that can be known stays known. What was reshaped before is taken from before: tf2onnx joins two
+   * that follow each other, and takes the sizes of the wrong one.
    */
   public static <T extends TType> Operand<T> withLast(
-      Ops tf, Operand<T> x, Operand<?> like, int... last) {
+      Ops tf, Operand<T> given, Operand<?> like, int... last) {
+    var made = (GraphOperation) given.asOutput().op();
+    @SuppressWarnings("unchecked")
+    Operand<T> x = made.type().equals("Reshape") ? (Operand<T>) made.input(0) : given;
     long[] known = like.shape().asArray();
     int leading = known.length - 1;
     if (Arrays.stream(known).limit(leading).filter(n -> n < 0).count() > 1) {

@@ -70,7 +70,12 @@ public final class CheckpointReader implements AutoCloseable {
   }
 
   static Path index(Path prefix) {
-    return prefix.resolveSibling(prefix.getFileName() + ".index");
+    return prefix.resolveSibling(stem(prefix) + ".index");
+  }
+
+  /** How names of files begin; empty for the prefix {@code DIR/}, as a path {@code DIR/.}. */
+  private static String stem(Path prefix) {
+    return prefix.endsWith(".") ? "" : prefix.getFileName().toString();
   }
 
   public Map<String, Entry> entries() {
@@ -150,7 +155,8 @@ public final class CheckpointReader implements AutoCloseable {
     private final Graph graph = new Graph();
     private final Session session = new Session(graph);
     private final Ops tf = Ops.create(graph);
-    private final Operand<TString> checkpoint = tf.constant(prefix.toString());
+    private final Operand<TString> checkpoint =
+        tf.constant(prefix.toString().replaceFirst("(^|/)\\.$", "$1./"));
     private final Placeholder<TString> key =
         tf.placeholder(TString.class, Placeholder.shape(Shape.of(1)));
     private final Map<DataType, Output<?>> values = new EnumMap<>(DataType.class);
@@ -293,7 +299,7 @@ public final class CheckpointReader implements AutoCloseable {
       check(count >= 1 && count <= MOST_SHARDS, "it claims %s data files", count);
       long[] sizes = new long[count];
       int present = 0;
-      Path name = prefix.getFileName();
+      String name = stem(prefix);
       for (int i = 0; i < count; i++) {
         Path data = prefix.resolveSibling("%s.data-%05d-of-%05d".formatted(name, i, count));
         if (Files.isRegularFile(data)) {

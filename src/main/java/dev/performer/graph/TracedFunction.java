@@ -61,7 +61,10 @@ public record TracedFunction(
       tf = ops;
       for (var built : body.build(this).entrySet()) {
         // An input or a value named twice cannot be an output itself.
-        Output<?> output = tf.identity(built.getValue()).asOutput();
+        String name = Variables.operationName(built.getKey());
+        boolean isInput = inputs.stream().anyMatch(input -> input.name().equals(built.getKey()));
+        Ops named = tf.withName(isInput ? name + "_out" : name);
+        Output<?> output = named.identity(built.getValue()).asOutput();
         outputs.add(new ArgumentSpec(built.getKey(), output.type(), output.shape()));
         signature.output(built.getKey(), output);
       }

@@ -50,7 +50,7 @@ public final class Variables {
   }
 
   /** TensorFlow Java takes no name with "/", nor one that begins with "_" as Keras 3's do. */
-  private static String operationName(String name) {
+  static String operationName(String name) {
     String legal = name.replaceAll("[^A-Za-z0-9_.-]", "_");
     return legal.matches("[A-Za-z0-9.].*") ? legal : "v" + legal;
   }

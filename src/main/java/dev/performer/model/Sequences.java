@@ -68,15 +68,15 @@ public final class Sequences {
   /** The mean over the positions of a mask, or over all: {@code [B, L, E]} to {@code [B, E]}. */
   public static Operand<TFloat32> mean(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
     if (mask == null) {
-      return tf.math.mean(x, tf.constant(1));
+      return tf.math.mean(x, tf.array(1));
     }
-    var count = tf.reduceSum(mask, tf.constant(1), ReduceSum.keepDims(true)); // [B, 1]
+    var count = tf.reduceSum(mask, tf.array(1), ReduceSum.keepDims(true)); // [B, 1]
     return tf.math.div(sum(tf, x, mask), tf.math.maximum(count, tf.constant(1f)));
   }
 
   /** As {@link #mean}, not divided. */
   static Operand<TFloat32> sum(Ops tf, Operand<TFloat32> x, Operand<TFloat32> mask) {
-    return tf.reduceSum(kept(tf, x, mask), tf.constant(1));
+    return tf.reduceSum(kept(tf, x, mask), tf.array(1));
   }
 
   /** 0 at masked positions. */

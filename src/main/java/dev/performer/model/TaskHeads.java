@@ -98,7 +98,7 @@ record TaskHeads(
       case FLATTEN -> rows(tf, Sequences.kept(tf, x, mask));
       case SUM -> Sequences.sum(tf, x, mask);
       case MEAN -> Sequences.mean(tf, x, mask);
-      case MAX -> tf.reduceMax(shifted(tf, x, mask), tf.constant(1), new ReduceMax.Options[0]);
+      case MAX -> tf.reduceMax(shifted(tf, x, mask), tf.array(1), new ReduceMax.Options[0]);
     };
   }
 

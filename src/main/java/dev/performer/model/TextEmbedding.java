@@ -86,7 +86,7 @@ public record TextEmbedding(Pooling pooling, boolean normalize, Integer maxLengt
       if (this == SUM) {
         return weights;
       }
-      var sum = tf.reduceSum(weights, tf.constant(1), ReduceSum.keepDims(true)); // [B, 1]
+      var sum = tf.reduceSum(weights, tf.array(1), ReduceSum.keepDims(true)); // [B, 1]
       var by = tf.math.maximum(sum, tf.constant(1f));
       return tf.math.div(weights, this == MEAN_SQRT ? tf.math.sqrt(by) : by);
     }
@@ -100,7 +100,7 @@ public record TextEmbedding(Pooling pooling, boolean normalize, Integer maxLengt
    * @return {@code [B, E]}
    */
   public Operand<TFloat32> of(Ops tf, Operand<TFloat32> states, Operand<TFloat32> mask) {
-    var real = mask == null ? tf.onesLike(tf.reduceSum(states, tf.constant(2))) : mask; // [B, L]
+    var real = mask == null ? tf.onesLike(tf.reduceSum(states, tf.array(2))) : mask; // [B, L]
     var wide = tf.expandDims(real, tf.constant(2)); // [B, L, 1]
     Operand<TInt32> overTokens = tf.constant(1);
     Operand<TFloat32> vectors;
@@ -115,7 +115,7 @@ public record TextEmbedding(Pooling pooling, boolean normalize, Integer maxLengt
       return vectors;
     }
     var squares =
-        tf.reduceSum(tf.math.square(vectors), tf.constant(1), ReduceSum.keepDims(true)); // [B, 1]
+        tf.reduceSum(tf.math.square(vectors), tf.array(1), ReduceSum.keepDims(true)); // [B, 1]
     return tf.math.div(vectors, tf.math.maximum(tf.math.sqrt(squares), tf.constant(LEAST)));
   }
 

@@ -44,6 +44,6 @@ public record LayerNorm(Variable scale, Variable bias, double epsilon, Formula f
   }
 
   private static Operand<TFloat32> mean(Ops tf, Operand<TFloat32> x) {
-    return tf.math.mean(x, tf.constant(-1), Mean.keepDims(true));
+    return tf.math.mean(x, tf.array(-1), Mean.keepDims(true));
   }
 }

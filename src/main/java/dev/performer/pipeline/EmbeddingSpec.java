@@ -83,11 +83,12 @@ public record EmbeddingSpec(TokenInput input, String output, Pooling pooling, bo
   }
 
   private static Optional<String> only(TokenInput input, int rank) {
-    int size = input.tokenizer().size();
+    long size = input.tokenizer().size();
     Predicate<TensorSpec> isState =
         output ->
             output.isFloat()
                 && hasRank(output, rank)
+                && output.follows(input.signature().input(input.tokens()), rank - 1)
                 && !ImportedLanguageModel.isLogits(output.name())
                 && output.shape().get(-1) != size;
     var all = input.signature().outputs().values();

@@ -164,7 +164,7 @@ public final class Evaluator {
   public Outcome evaluate(SequenceSource source, Request request) {
     LanguageModelSpec spec = model.languageModel();
     try (var imported = spec.load()) {
-      var language = ImportedLanguageModel.of(imported, spec.tensors());
+      var language = ImportedLanguageModel.of(imported, spec.inference(imported));
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
       var batches = ExampleBatches.of(source, spec.tokenizer(), batching, request.seed());
       var evaluation = language.evaluate(spec.evaluationObjective(), batches, request.seed());

@@ -29,10 +29,11 @@ public final class FineTuneJob extends Job<FineTuneJob> {
   private SequenceBatching batching = SequenceBatching.DEFAULT;
   private LoopOptions loop = FineTuneOptions.LOOP;
   private boolean continueOptimizer;
+  private String evaluated;
 
   private FineTuneJob(LanguageModelSpec spec, SequenceSource train, Path run) {
     super(run);
-    tuning = () -> new LanguageTuning(spec, train, validation, batching);
+    tuning = () -> new LanguageTuning(spec, spec.in(evaluated), train, validation, batching);
   }
 
   private FineTuneJob(Model model, FineTuneTask task, Path train, Path run) {
@@ -77,6 +78,15 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     return this;
   }
 
+  /**
+   * The signature that is evaluated, and by which the export is used; its inputs and output are
+   * found by their names. Null for the one that is trained.
+   */
+  public FineTuneJob evaluatedBy(String signature) {
+    evaluated = signature;
+    return this;
+  }
+
   /** How sequences become batches. */
   public FineTuneJob batching(SequenceBatching value) {
     batching = value;
@@ -111,7 +121,9 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     }
     try (var imported =
         ImportedModel.load(
-            learning.model().directory(), List.of(learning.signature()), loop.adaptation())) {
+            learning.model().directory(),
+            List.of(learning.signature(), learning.evaluated()),
+            loop.adaptation())) {
       Tuning.Started started = learning.start(imported, loop, run, resume, progress);
       try (var tuner = started.trainer()) {
         if (!resume) {

@@ -115,6 +115,24 @@ public record LanguageModelSpec(
     return TokenInput.of(model, signature, tensors, tokenizer, notes);
   }
 
+  /** How another signature of the model is used for the same tokens; null for the same. */
+  LanguageModelSpec in(String signature) {
+    if (signature == null || signature.equals(tensors.signature())) {
+      return this;
+    }
+    ModelOptions own = model.options().withSignature(signature).withTensors(null, null, null);
+    LanguageModelSpec other =
+        model.with(own.withTokenizer(tokenizer).withObjective(tensors.objective())).languageModel();
+    return new LanguageModelSpec(model, other.tensors, tokenizer, notes);
+  }
+
+  /** The tensors that an imported model has in inference, where that is not as in training. */
+  ModelCard.LanguageModel inference(ImportedModel imported) {
+    String signature = imported.inference(tensors.signature());
+    return tensors.withTensors(
+        signature, tensors.tokens(), tensors.mask(), tensors.logits(), tensors.objective());
+  }
+
   /** Imports the signature into a graph; the caller closes it. */
   ImportedModel load() {
     return ImportedModel.load(model.directory(), List.of(tensors.signature()));

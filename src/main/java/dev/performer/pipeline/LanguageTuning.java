@@ -23,10 +23,12 @@ import java.util.Optional;
  * A language model goes on to guess tokens of sequences; its export is the same model with other
  * weights.
  *
+ * @param evaluation how the model is used in evaluation, and by what its export records
  * @param validation for evaluation only; where it is null, every 20th sequence is held out
  */
 record LanguageTuning(
     LanguageModelSpec spec,
+    LanguageModelSpec evaluation,
     SequenceSource train,
     SequenceSource validation,
     SequenceBatching batching)
@@ -42,17 +44,20 @@ record LanguageTuning(
   }
 
   @Override
+  public String evaluated() {
+    return evaluation.tensors().signature();
+  }
+
+  @Override
   public Started start(
       ImportedModel imported, LoopOptions loop, Path run, boolean resume, Progress progress) {
     FineTuneOptions.Data data = data();
     var options = new FineTuneOptions(spec.objective(), batching.of(spec), loop);
     var language = ImportedLanguageModel.of(imported, spec.tensors());
     Tuning.requireTrainable(imported, model(), signature(), spec.tensors().logits(), progress);
-    var trainer =
-        resume
-            ? options.resume(language, data, run, progress)
-            : options.start(language, data, run, progress);
-    return new Running(trainer, imported, language, data, options);
+    var evaluated = ImportedLanguageModel.of(imported, evaluation.inference(imported));
+    var trainer = options.open(language, evaluated, data, run, resume, progress);
+    return new Running(trainer, imported, evaluated, data, options);
   }
 
   private FineTuneOptions.Data data() {
@@ -100,7 +105,8 @@ record LanguageTuning(
       Job.export(model().path(), card(result), trainer.session(), variables, target);
       TokenBatch batch = batch(language.fit(options.batching()).forEvaluation());
       float[] trained = language.logits(trainer.session(), batch);
-      return Job.difference(target, spec.input(), batch, spec.tensors().logits(), trained);
+      String logits = evaluation.tensors().logits();
+      return Job.difference(target, evaluation.input(), batch, logits, trained);
     }
 
     private ModelCard card(TrainingResult result) {
@@ -111,7 +117,7 @@ record LanguageTuning(
           ModelCards.provenance(
               from, on, options.loop().seed(), result.bestStep(), result.before(), result.best());
       var attention = old.map(ModelCard::attention).orElse(null);
-      return ModelCard.of(attention, spec.cardVocabulary(), spec.tensors(), provenance)
+      return ModelCard.of(attention, spec.cardVocabulary(), evaluation.tensors(), provenance)
           .withConfig(old.map(ModelCard::config).orElse(null))
           .withEmbedding(old.map(ModelCard::embedding).orElse(null))
           .withData(old.map(ModelCard::data).orElse(null));

@@ -51,6 +51,11 @@ record TaskTuning(
   }
 
   @Override
+  public String evaluated() {
+    return signature();
+  }
+
+  @Override
   public Started start(
       ImportedModel imported, LoopOptions loop, Path run, boolean resume, Progress progress) {
     SignatureSpec spec = imported.signatures().get(signature());

@@ -77,10 +77,15 @@ public final class TextGenerator implements AutoCloseable {
   }
 
   /**
-   * A text, how it went on, with which ids but the end's, and whether the model ended it itself.
+   * A text, how it went on, with which ids but the end's and the model's log-probability of each in
+   * nats, and whether the model ended it itself.
    */
   public record Generation(
-      String prompt, String continuation, List<Integer> tokens, boolean ended) {
+      String prompt,
+      String continuation,
+      List<Integer> tokens,
+      List<Double> logProbabilities,
+      boolean ended) {
     /** Both together. */
     public String text() {
       return prompt + continuation;
@@ -151,7 +156,9 @@ public final class TextGenerator implements AutoCloseable {
         String rest = streams.get(row).rest();
         listener.text(row, rest);
         String text = texts.get(row).append(rest).toString();
-        all.add(new Generation(prompts.get(row), text, one.tokens(), one.ended()));
+        all.add(
+            new Generation(
+                prompts.get(row), text, one.tokens(), one.logProbabilities(), one.ended()));
         listener.done(all.get(row));
       }
     }

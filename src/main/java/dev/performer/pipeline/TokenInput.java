@@ -21,8 +21,6 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Predicate;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
 
 /**
@@ -201,11 +199,9 @@ public record TokenInput(
 
     /** The outputs that have a row for each sequence, as far as their shapes tell. */
     List<String> rowOutputs() {
-      boolean isFree = input.fixed(0) == 0;
-      Predicate<Shape> hasRows =
-          shape -> shape.isUnknown() || shape.numDimensions() > 0 && !(isFree && shape.get(0) >= 0);
+      TensorSpec tokens = input.signature().input(input.tokens());
       var outputs = input.signature().outputs().values().stream();
-      return outputs.filter(o -> hasRows.test(o.shape())).map(TensorSpec::name).toList();
+      return outputs.filter(o -> o.follows(tokens, 1)).map(TensorSpec::name).toList();
     }
 
     /**

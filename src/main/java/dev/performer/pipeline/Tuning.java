@@ -16,6 +16,9 @@ interface Tuning {
   /** The signature that is trained. */
   String signature();
 
+  /** The signature that is evaluated. */
+  String evaluated();
+
   /** Adds a loss to the imported graph, which stays the caller's, and opens the run. */
   Started start(
       ImportedModel imported, LoopOptions loop, Path run, boolean resume, Progress progress);

@@ -2,6 +2,7 @@ package dev.performer.savedmodel;
 
 import static dev.performer.graph.CheckpointReader.OBJECT_GRAPH_KEY;
 
+import com.google.protobuf.ByteString;
 import dev.performer.graph.GraphProtos;
 import dev.performer.graph.SaveRestore;
 import dev.performer.graph.TracedFunction;
@@ -12,9 +13,12 @@ import dev.performer.savedmodel.SavedModelExporter.ExportedSignature;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -44,6 +48,7 @@ final class ExportGraph implements AutoCloseable {
   private final Map<Variable, Variable> copies = new LinkedHashMap<>();
   private final Map<String, SignatureDef> signatures = new TreeMap<>();
   private final Map<String, String> functionNames = new HashMap<>();
+  private final Map<String, List<String>> inputNames = new HashMap<>();
 
   ExportGraph(List<Variable> variables, PythonObjects objects) {
     this.objects = objects;
@@ -76,6 +81,7 @@ final class ExportGraph implements AutoCloseable {
     TracedFunction.Body body = signature.body().apply(order);
     var function = TracedFunction.trace(name, tracing -> new TreeMap<>(body.build(tracing)));
     functionNames.put(function.name(), name);
+    inputNames.put(function.name(), function.inputs().stream().map(ArgumentSpec::name).toList());
     return function;
   }
 
@@ -116,10 +122,21 @@ final class ExportGraph implements AutoCloseable {
     return model.build();
   }
 
-  /** TensorFlow Java adds letters to the names of functions; Python expects a number at the end. */
+  /**
+   * TensorFlow Java adds letters to the names of functions; Python expects a number at the end.
+   * Variables get the names that Python knows, which TensorFlow Java takes for no op.
+   */
   private GraphDef renamed(GraphDef definition) {
     GraphDef.Builder result = definition.toBuilder();
+    Map<String, String> handles = handleNames(definition);
     for (NodeDef.Builder node : result.getNodeBuilderList()) {
+      if (node.getOp().equals("VarHandleOp")) {
+        // TensorFlow Lite finds a variable by the name of its node only.
+        String handle = handles.get(node.getName());
+        ByteString shared = ByteString.copyFromUtf8(handle);
+        node.setName(handle).putAttr("shared_name", AttrValue.newBuilder().setS(shared).build());
+      }
+      rename(node, handles);
       AttrValue.Builder f = node.getAttrOrDefault("f", AttrValue.getDefaultInstance()).toBuilder();
       String name = functionNames.get(f.getFunc().getName());
       if (name != null) {
@@ -138,13 +155,62 @@ final class ExportGraph implements AutoCloseable {
       FunctionDef.Builder renamed = function.toBuilder();
       String name = function.getSignature().getName();
       renamed.getSignatureBuilder().setName(functionNames.getOrDefault(name, name));
-      List<NodeDef> nodes = new ArrayList<>(function.getNodeDefList());
+      nameArguments(renamed, inputNames.getOrDefault(name, List.of()));
+      List<NodeDef> nodes = new ArrayList<>(renamed.getNodeDefList());
       nodes.sort(Comparator.comparing(NodeDef::getName)); // TensorFlow Java's order varies
       renamed.clearNodeDef().addAllNodeDef(nodes);
       byName.put(renamed.getSignature().getName(), renamed.build());
     }
     result.getLibraryBuilder().clearFunction().addAllFunction(byName.values());
     return result.build();
+  }
+
+  /** Names the first arguments as the signature's inputs, for who reads the function alone. */
+  private static void nameArguments(FunctionDef.Builder function, List<String> inputs) {
+    var arguments = function.getSignatureBuilder().getInputArgBuilderList();
+    Set<String> taken = new HashSet<>();
+    function.getNodeDefList().forEach(node -> taken.add(node.getName()));
+    arguments.forEach(argument -> taken.add(argument.getName()));
+    Map<String, String> names = new HashMap<>();
+    for (int i = 0; i < inputs.size(); i++) {
+      // The form that TensorFlow has for names of arguments.
+      String lower = inputs.get(i).toLowerCase(Locale.ROOT);
+      String name = lower.startsWith("_") ? "arg" + lower : lower;
+      if (taken.add(name)) {
+        names.put(arguments.get(i).getName(), name);
+        arguments.get(i).setName(name);
+      }
+    }
+    for (NodeDef.Builder node : function.getNodeDefBuilderList()) {
+      rename(node, names);
+    }
+  }
+
+  private static void rename(NodeDef.Builder node, Map<String, String> inputs) {
+    for (int i = 0; i < node.getInputCount(); i++) {
+      node.setInput(i, inputs.getOrDefault(node.getInput(i), node.getInput(i)));
+    }
+  }
+
+  /** New names of the variables' nodes by the old ones; no other node has them. */
+  private Map<String, String> handleNames(GraphDef definition) {
+    Set<String> taken = new HashSet<>();
+    for (NodeDef node : definition.getNodeList()) {
+      if (!node.getOp().equals("VarHandleOp")) {
+        taken.add(node.getName());
+      }
+    }
+    Map<String, String> names = new HashMap<>();
+    copies.forEach(
+        (variable, copy) -> {
+          String wanted = objects.name(variable);
+          String name = wanted;
+          for (int i = 1; !taken.add(name); i++) {
+            name = wanted + "_" + i;
+          }
+          names.put(copy.handle().op().name(), name);
+        });
+    return names;
   }
 
   static Map<String, Operand<?>> objectGraph(Ops tf, PythonObjects objects) {

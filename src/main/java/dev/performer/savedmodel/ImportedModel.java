@@ -45,6 +45,7 @@ public final class ImportedModel implements AutoCloseable {
   public static final String DEFAULT_SIGNATURE = "serving_default";
 
   private final SavedModelDirectory directory;
+  private final GraphDef original;
   private final Map<String, SignatureSpec> signatures = new LinkedHashMap<>();
   private final CustomGradients customGradients;
   private final GradientRewrites rewrites;
@@ -64,7 +65,10 @@ public final class ImportedModel implements AutoCloseable {
       Optional<Lora.Adaptation> adapted) {
     this.graph = graph;
     this.directory = directory;
-    names.forEach(name -> signatures.put(name, directory.signature(name)));
+    var wanted = names.stream().distinct().map(directory::signature).toList();
+    TrainingFlag settled = TrainingFlag.settled(directory.metaGraph().getGraphDef(), wanted);
+    original = settled.graph();
+    signatures.putAll(settled.signatures());
     customGradients = new CustomGradients(directory);
     LossGradients.register();
     Set<String> roots = new LinkedHashSet<>();
@@ -139,8 +143,7 @@ public final class ImportedModel implements AutoCloseable {
   }
 
   private FlatGraph flatten(Set<String> roots) {
-    return FunctionInliner.inline(
-        directory.metaGraph().getGraphDef(), roots, customGradients::alsoNeeded);
+    return FunctionInliner.inline(original, roots, customGradients::alsoNeeded);
   }
 
   private Variable variable(VariableSpec spec) {
@@ -159,8 +162,17 @@ public final class ImportedModel implements AutoCloseable {
     return directory;
   }
 
+  /** Those that were imported; one with an input {@code training} is itself in training. */
   public Map<String, SignatureSpec> signatures() {
     return Collections.unmodifiableMap(signatures);
+  }
+
+  /**
+   * The signature that stands for an imported one in inference: itself, if training is the same.
+   */
+  public String inference(String signature) {
+    String other = TrainingFlag.inference(signature);
+    return signatures.containsKey(other) ? other : signature;
   }
 
   public Output<?> input(String signature, String name) {

@@ -199,9 +199,13 @@ public record PositionTable(String name, long rows, int longest) {
               List.of(reference),
               n -> n.getOp().matches(PLACES) ? List.of() : GraphIndex.dataInputs(n));
       boolean isOfIds =
-          values.stream()
-              .anyMatch(n -> inputs.containsKey(n) && !inputs.get(n).name().contains("mask"));
+          values.stream().anyMatch(n -> inputs.containsKey(n) && !isOfPlaces(inputs.get(n)));
       return !isOfIds && ancestors(reference).stream().anyMatch(inputs::containsKey);
+    }
+
+    private static boolean isOfPlaces(TensorSpec input) {
+      return isSequence(input)
+          && (InputFeed.isMask(input) || InputFeed.of(input) == InputFeed.POSITIONS);
     }
 
     private Set<String> ancestors(String reference) {
@@ -293,6 +297,12 @@ public record PositionTable(String name, long rows, int longest) {
 
     /** Rows of one id each, as any may be that of padding; none of them is masked. */
     private long needed(Session session, Reading reading, int length) {
+      String node = TensorNames.node(reading.bound);
+      if (inputs.containsKey(node)) { // nothing is fed and fetched at once
+        try (Tensor values = tensor(inputs.get(node), length)) {
+          return reading.needed(ArrayConversion.toArray(node, values).longs());
+        }
+      }
       List<Tensor> fed = new ArrayList<>();
       try {
         Session.Runner runner = session.runner();
@@ -302,7 +312,6 @@ public record PositionTable(String name, long rows, int longest) {
             runner.feed(input.getKey(), fed.get(fed.size() - 1));
           }
         }
-        String node = TensorNames.node(reading.bound);
         try (Result result = runner.fetch(node, TensorNames.index(reading.bound)).run()) {
           return reading.needed(ArrayConversion.toArray(node, result.get(0)).longs());
         }
@@ -315,9 +324,10 @@ public record PositionTable(String name, long rows, int longest) {
       boolean isFree = input.shape().isUnknown() || input.shape().get(0) < 0;
       PerformerException.require(isSequence(input), "the input %s is no sequence", input);
       int rows = isFree ? 3 : (int) input.shape().get(0);
-      boolean isMask = input.name().contains("mask");
+      boolean isMask = InputFeed.isMask(input);
+      boolean isPlace = !isMask && isOfPlaces(input);
       int[] ids = new int[rows * length];
-      Arrays.setAll(ids, i -> isMask ? 1 : (i / length + 2) % 3);
+      Arrays.setAll(ids, i -> isMask ? 1 : isPlace ? i % length : (i / length + 2) % 3);
       NpyArray values = NpyArray.of(ids, rows, length);
       var typed =
           switch (input.type()) {

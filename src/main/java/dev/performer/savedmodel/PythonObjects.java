@@ -137,6 +137,11 @@ final class PythonObjects {
     return node == null;
   }
 
+  /** Its name in Python; two variables may share one. */
+  String name(Variable variable) {
+    return variableNodes.get(variable).saved().getVariable().getName();
+  }
+
   String key(Variable variable) {
     return variableNodes.get(variable).tracked().getAttributes(0).getCheckpointKey();
   }

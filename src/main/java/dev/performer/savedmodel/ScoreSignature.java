@@ -47,7 +47,7 @@ final class ScoreSignature {
     }
     Map<String, Operand<?>> outputs = new LinkedHashMap<>();
     outputs.put("log_probabilities", scores);
-    outputs.put("log_probability", tf.reduceSum(scores, tf.constant(1)));
+    outputs.put("log_probability", tf.reduceSum(scores, tf.array(1)));
     return new Signature("score", Map.of(PerformerSignatures.TOKENS, tokens), outputs);
   }
 
@@ -66,14 +66,13 @@ final class ScoreSignature {
     if (graph.config().shiftBos() != null) {
       return logProbabilities(graph, logits, tokens);
     }
-    var shorter = tf.math.sub(tf.shape(tokens), tf.constant(new int[] {0, 1})); // [B, L-1]
-    var after = tf.slice(tokens, tf.constant(new int[] {0, 1}), shorter);
-    var vocabulary = tf.constant(new int[] {graph.config().vocabularySize()});
-    var sizes = tf.concat(List.of(shorter, vocabulary), tf.constant(0));
-    var before = tf.slice(logits, tf.constant(new int[] {0, 0, 0}), sizes);
-    Operand<TFloat32> scores = logProbabilities(graph, before, after); // [B, L-1]
+    // The last column belongs to no token; without it, one token would leave nothing to reduce.
+    var after = tf.pad(tokens, tf.constant(new int[][] {{0, 0}, {0, 1}}), tf.constant(0));
+    var next = tf.slice(after, tf.array(0, 1), tf.shape(tokens)); // [B, L]
+    Operand<TFloat32> scores = logProbabilities(graph, logits, next); // [B, L]
     var first = tf.constant(new int[][] {{0, 0}, {1, 0}}); // a column of 0 in front
-    return tf.pad(scores, first, tf.constant(0f)); // [B, L]
+    var all = tf.pad(scores, first, tf.constant(0f)); // [B, L+1]
+    return tf.slice(all, tf.array(0, 0), tf.shape(tokens));
   }
 
   /** Row b·L+l of the batch that is run has the mask at l. */
@@ -81,7 +80,9 @@ final class ScoreSignature {
     Ops tf = graph.tf();
     var length = tf.gather(tf.shape(tokens), tf.constant(1), tf.constant(0)); // scalar
     var indices = tf.range(tf.constant(0), length, tf.constant(1));
-    var diagonal = tf.oneHot(indices, length, tf.constant(1), tf.constant(0)); // [L, L]
+    var row = tf.expandDims(indices, tf.constant(0));
+    var isOwn = tf.math.equal(tf.expandDims(indices, tf.constant(1)), row);
+    var diagonal = tf.dtypes.cast(isOwn, TInt32.class); // [L, L]
     var keep = tf.math.sub(tf.constant(1), diagonal);
     var kept = tf.math.mul(tf.expandDims(tokens, tf.constant(1)), keep); // [B, L, L]
     var mask = tf.math.mul(tf.constant(maskId(graph).intValue()), diagonal);
@@ -92,14 +93,14 @@ final class ScoreSignature {
     var square = tf.reshape(logits, tf.stack(List.of(tf.constant(-1), length, length, vocabulary)));
     var own = tf.expandDims(tf.dtypes.cast(diagonal, TFloat32.class), tf.constant(2));
     var chosen = tf.math.mul(square, own); // [B, L, L, V]
-    return logProbabilities(graph, tf.reduceSum(chosen, tf.constant(2)), tokens);
+    return logProbabilities(graph, tf.reduceSum(chosen, tf.array(2)), tokens);
   }
 
   /** Not TensorFlow's log-softmax, whose gradient is wrong in three dimensions. */
   private static Operand<TFloat32> logProbabilities(
       PerformerSignatures graph, Operand<TFloat32> logits, Operand<TInt32> tokens) {
     Ops tf = graph.tf();
-    var last = tf.constant(2);
+    var last = tf.array(2);
     var largest = tf.stopGradient(tf.reduceMax(logits, last, ReduceMax.keepDims(true)));
     var centred = tf.math.sub(logits, largest); // [B, L, V]
     var total = tf.math.log(tf.reduceSum(tf.math.exp(centred), last, ReduceSum.keepDims(false)));

@@ -4,6 +4,7 @@ import dev.performer.graph.GraphProtos;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.TensorInfo;
@@ -26,6 +27,16 @@ public record TensorSpec(String name, String tensor, DataType type, Shape shape)
   /** The type as Python writes it: {@code float32}. */
   public String typeName() {
     return typeName(type);
+  }
+
+  /** Whether its first dimensions can be those of another, which may be free. */
+  public boolean follows(TensorSpec other, int dimensions) {
+    if (shape.isUnknown() || other.shape.isUnknown()) {
+      return true;
+    }
+    int both = Math.min(dimensions, other.shape.numDimensions());
+    return shape.numDimensions() >= dimensions
+        && IntStream.range(0, both).allMatch(i -> shape.get(i) < 0 || other.shape.get(i) >= 0);
   }
 
   /** Whether it holds floating-point numbers. */

@@ -14,7 +14,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.CollectionDef;
@@ -58,6 +61,7 @@ public record VariableSpec(
 
   private static final class Catalog {
     private static final Set<String> VARIABLES = Set.of("VarHandleOp", "VariableV2", "Variable");
+    private static final Pattern UNNAMED = Pattern.compile("(.*/)?Variable(_\\d+)?");
     private static final Set<DataType> FLOATING =
         Set.of(DataType.DT_FLOAT, DataType.DT_DOUBLE, DataType.DT_HALF, DataType.DT_BFLOAT16);
 
@@ -65,6 +69,8 @@ public record VariableSpec(
     private final ObjectGraph objects;
     private final List<NodeDef> nodes;
     private final Map<String, Boolean> trainable = new HashMap<>();
+    private final Map<String, Stored> keys = new HashMap<>();
+    private final Map<String, OptionalInt> found = new HashMap<>();
 
     Catalog(MetaGraphDef metaGraph, ObjectGraph objects) {
       this.metaGraph = metaGraph;
@@ -90,7 +96,8 @@ public record VariableSpec(
     }
 
     List<VariableSpec> specs() {
-      Map<String, Stored> keys = Stored.of(metaGraph);
+      keys.putAll(Stored.of(metaGraph));
+      nodes.forEach(node -> found.put(node.getName(), object(node)));
       Map<String, String> names = names();
       List<VariableSpec> specs = new ArrayList<>();
       for (NodeDef node : nodes) {
@@ -100,15 +107,16 @@ public record VariableSpec(
         boolean isCollected = trainable.getOrDefault(name, true);
         boolean isTrainable = known(node).map(SavedVariable::getTrainable).orElse(isCollected);
         boolean trains = isTrainable && FLOATING.contains(type);
-        Stored in = keys.getOrDefault(name, new Stored("", ""));
+        Stored in = stored(node);
         specs.add(new VariableSpec(names.get(name), name, type, shape, trains, in.key, in.slice));
       }
       return List.copyOf(specs);
     }
 
     /**
-     * Names by node. Keras 3 stores each variable twice under one name: those that signatures use
-     * have the first choice.
+     * Names by node: Python's, or the path to the object where Python has no name for it but {@code
+     * Variable}, or one for several that signatures use. Keras 3 stores each variable twice under
+     * one name: those that signatures use have the first choice.
      */
     private Map<String, String> names() {
       List<String> outputs = new ArrayList<>();
@@ -119,12 +127,15 @@ public record VariableSpec(
       Set<String> used = index.reached(outputs, NodeDef::getInputList);
       List<NodeDef> usedFirst = new ArrayList<>(nodes);
       usedFirst.sort(Comparator.comparing(node -> !used.contains(node.getName())));
+      var shared = nodes.stream().filter(node -> used.contains(node.getName())).map(this::given);
+      var counts = shared.collect(Collectors.groupingBy(name -> name, Collectors.counting()));
       Set<String> taken = new HashSet<>();
       Map<String, Integer> copies = new HashMap<>();
       Map<String, String> names = new HashMap<>();
       for (NodeDef node : usedFirst) {
-        var known = known(node).map(SavedVariable::getName).filter(name -> !name.isEmpty());
-        String wanted = known.orElse(node.getName());
+        String given = given(node);
+        boolean isPlain = UNNAMED.matcher(given).matches() || counts.getOrDefault(given, 0L) > 1;
+        String wanted = isPlain ? path(node).orElse(given) : given;
         String name = wanted;
         while (!taken.add(name)) {
           name = wanted + "_" + copies.merge(wanted, 1, Integer::sum);
@@ -134,9 +145,27 @@ public record VariableSpec(
       return names;
     }
 
+    private String given(NodeDef node) {
+      var known = known(node).map(SavedVariable::getName).filter(name -> !name.isEmpty());
+      return known.orElse(node.getName());
+    }
+
+    private Optional<String> path(NodeDef node) {
+      OptionalInt object = found.get(node.getName());
+      return object.isPresent() ? objects.path(object.getAsInt()) : Optional.empty();
+    }
+
     private Optional<SavedVariable> known(NodeDef node) {
       var shared = node.getAttrOrDefault("shared_name", AttrValue.getDefaultInstance());
-      return objects.variable(node.getName(), shared.getS().toStringUtf8());
+      return objects.variable(found.get(node.getName()), shared.getS().toStringUtf8());
+    }
+
+    private OptionalInt object(NodeDef node) {
+      return objects.variableObject(node.getName(), stored(node).key);
+    }
+
+    private Stored stored(NodeDef node) {
+      return keys.getOrDefault(node.getName(), new Stored("", ""));
     }
   }
 

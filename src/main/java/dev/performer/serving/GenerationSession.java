@@ -31,8 +31,11 @@ public final class GenerationSession implements AutoCloseable {
     void token(int row, int token);
   }
 
-  /** The tokens behind a prompt, without the end token, and whether the model ended it itself. */
-  public record Continuation(List<Integer> tokens, boolean ended) {}
+  /**
+   * The tokens behind a prompt, without the end token, the log-probability of each in nats as the
+   * model gives it, whatever the sampler makes of that, and whether the model ended it itself.
+   */
+  public record Continuation(List<Integer> tokens, List<Double> logProbabilities, boolean ended) {}
 
   private GenerationSession(Decoder decoder) {
     this.decoder = decoder;
@@ -74,7 +77,7 @@ public final class GenerationSession implements AutoCloseable {
       List<int[]> prompts, DecodingOptions options, Listener listener) {
     check(prompts, options.maxTokens());
     if (prompts.isEmpty() || options.maxTokens() == 0) {
-      return prompts.stream().map(prompt -> new Continuation(List.of(), false)).toList();
+      return prompts.stream().map(prompt -> new Continuation(List.of(), List.of(), false)).toList();
     }
     Set<Integer> never = new HashSet<>(options.forbidden());
     limits.pad().ifPresent(never::add);
@@ -149,6 +152,7 @@ public final class GenerationSession implements AutoCloseable {
     private final Listener listener;
     private final Sampler.Choice choice;
     private final List<List<Integer>> texts = new ArrayList<>();
+    private final List<List<Double>> logs = new ArrayList<>();
     private final boolean[] ended;
 
     /** {@code [B]}; of ended rows some token that was there before. */
@@ -161,6 +165,7 @@ public final class GenerationSession implements AutoCloseable {
       choice = options.sampler().begin(options.firstRow(), prompts.size());
       for (int[] prompt : prompts) {
         texts.add(Arrays.stream(prompt).boxed().collect(Collectors.toCollection(ArrayList::new)));
+        logs.add(new ArrayList<>());
       }
       ended = new boolean[prompts.size()];
       chosen = new int[prompts.size()];
@@ -173,14 +178,29 @@ public final class GenerationSession implements AutoCloseable {
         if (ended[r]) {
           continue;
         }
-        int token = next(r, Arrays.copyOfRange(logits, r * width, (r + 1) * width));
+        float[] own = Arrays.copyOfRange(logits, r * width, (r + 1) * width);
+        int token = next(r, own);
         ended[r] = options.end().isPresent() && token == options.end().getAsInt();
         if (!ended[r]) {
           chosen[r] = token;
           texts.get(r).add(token);
+          logs.get(r).add(logProbability(own, token));
           listener.token(r, token);
         }
       }
+    }
+
+    /** Not a number where a logit is infinite. */
+    private static double logProbability(float[] logits, int token) {
+      double largest = Double.NEGATIVE_INFINITY;
+      for (float logit : logits) {
+        largest = Math.max(largest, logit);
+      }
+      double sum = 0;
+      for (float logit : logits) {
+        sum += Math.exp(logit - largest);
+      }
+      return logits[token] - largest - Math.log(sum);
     }
 
     private int next(int row, float[] logits) {
@@ -204,7 +224,7 @@ public final class GenerationSession implements AutoCloseable {
     private Continuation continuation(int row) {
       List<Integer> text = texts.get(row);
       var added = text.subList(prompts.get(row).length, text.size());
-      return new Continuation(List.copyOf(added), ended[row]);
+      return new Continuation(List.copyOf(added), List.copyOf(logs.get(row)), ended[row]);
     }
   }
 }

@@ -22,6 +22,7 @@ import dev.performer.training.optim.Optimizer;
 import dev.performer.training.run.AvailableMemory;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.stream.DoubleStream;
@@ -87,7 +88,7 @@ public final class StepBenchmark implements AutoCloseable {
         performer.apply(tf, Inputs.of(tokens), Dropout.none()).logits().asOutput(); // [B, L, V]
     var all = variables.all();
     return new LanguageModel(
-        graph, tokens, Optional.empty(), List.of(), logits, all, variables::initialize);
+        graph, tokens, Optional.empty(), Map.of(), logits, all, variables::initialize);
   }
 
   private static LabelledBatch batch(int tokens, int rows, int length) {

@@ -2,9 +2,12 @@ package dev.performer.training;
 
 import dev.performer.PerformerException;
 import dev.performer.graph.Tensors;
+import dev.performer.savedmodel.InputFeed;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -24,20 +27,35 @@ import org.tensorflow.types.TUint8;
 public final class Feed implements AutoCloseable {
   private final Map<Operand<?>, Tensor> tensors = new LinkedHashMap<>();
 
-  /** The model's inputs and the loss's targets and weights. */
-  static Feed of(LanguageModel model, LossGraph loss, LabelledBatch labelled) {
-    int rows = model.fixedRows();
+  /** The inputs of models in one graph, and the loss's targets and weights. */
+  static Feed of(List<LanguageModel> models, LossGraph loss, LabelledBatch labelled) {
+    int rows = models.stream().mapToInt(LanguageModel::fixedRows).max().orElse(0);
     LabelledBatch batch = rows > labelled.rows() ? labelled.withRows(rows, false) : labelled;
-    return of(model, batch.inputs(), batch.mask(), batch.rows(), batch.length())
-        .putLabels(loss, batch);
+    Feed feed = new Feed();
+    for (LanguageModel model : models) {
+      feed.add(model, batch.inputs(), batch.mask(), batch.rows(), batch.length());
+    }
+    return feed.putLabels(loss, batch);
   }
 
   /** The model's inputs alone. */
   static Feed of(LanguageModel model, int[] tokens, int[] mask, long... shape) {
-    Feed feed = new Feed().put(model.tokens(), tokens, shape);
-    model.mask().ifPresent(input -> feed.put(input, mask, shape));
-    model.constantInputs().forEach(input -> feed.put(input, new int[tokens.length], shape));
-    return feed;
+    return new Feed().add(model, tokens, mask, shape);
+  }
+
+  private Feed add(LanguageModel model, int[] tokens, int[] mask, long... shape) {
+    put(model.tokens(), tokens, shape);
+    model.mask().ifPresent(input -> put(input, mask, shape));
+    int rows = (int) shape[0];
+    int length = (int) shape[1];
+    model
+        .others()
+        .forEach(
+            (spec, input) -> {
+              int[] values = InputFeed.of(spec).values(spec, mask, rows, length);
+              put(input, values, InputFeed.shape(spec, rows, length));
+            });
+    return this;
   }
 
   /** Feeds the loss's targets and weights. */
@@ -49,9 +67,9 @@ public final class Feed implements AutoCloseable {
         : put(loss.targets(), batch.targets(), shape);
   }
 
-  /** Feeds a tensor, which is closed with the others. */
+  /** Feeds a tensor, which is closed with the others, in place of an earlier one. */
   public Feed put(Operand<?> placeholder, Tensor tensor) {
-    tensors.put(placeholder, tensor);
+    Optional.ofNullable(tensors.put(placeholder, tensor)).ifPresent(Tensor::close);
     return this;
   }
 

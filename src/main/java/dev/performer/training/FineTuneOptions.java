@@ -78,7 +78,7 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
    * @throws PerformerException if directory, data or model will not do
    */
   public Trainer start(LanguageModel model, Data data, Path directory, Progress progress) {
-    return open(model, data, directory, false, progress);
+    return open(model, model, data, directory, false, progress);
   }
 
   /**
@@ -87,19 +87,26 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
    * @throws PerformerException if there is none, or model, data or options are not the same
    */
   public Trainer resume(LanguageModel model, Data data, Path directory, Progress progress) {
-    return open(model, data, directory, true, progress);
+    return open(model, model, data, directory, true, progress);
   }
 
-  private Trainer open(
-      LanguageModel model, Data data, Path directory, boolean resume, Progress progress) {
+  /** Opens a run, a new or an earlier one. @param evaluated the model as it is evaluated */
+  public Trainer open(
+      LanguageModel model,
+      LanguageModel evaluated,
+      Data data,
+      Path directory,
+      boolean resume,
+      Progress progress) {
     var tokenizer = data.tokenizer();
     model.check(tokenizer.vocabulary());
+    evaluated.check(tokenizer.vocabulary());
     for (var source : List.of(data.train(), data.validation())) {
       try (var stream = source.open()) {
         PerformerException.require(stream.hasNext(), "%s holds no sequence", source.name());
       }
     }
-    var fitted = model.fit(batching);
+    var fitted = evaluated.fit(model.fit(batching));
     var trained = ExampleBatches.of(data.train(), tokenizer, fitted, loop.seed());
     var opened = new AtomicReference<Trainer>();
     LongSupplier step = () -> opened.get().step();
@@ -107,7 +114,7 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
     long seed = TokenBatchSource.EVALUATION_SEED;
     var held = ExampleBatches.of(data.validation(), tokenizer, fitted.forEvaluation(), seed);
     BatchSource validation = TokenBatchSource.evaluation(held, objective);
-    Trainable trainable = Trainable.of(model);
+    Trainable trainable = Trainable.of(model, evaluated);
     var best = Validation.of(trainable, validation, loop.evaluationBatches());
     RunDirectory run = RunDirectory.open(directory, resume, settings(data), progress);
     opened.set(new Trainer(trainable, train, best, loop, run, progress));

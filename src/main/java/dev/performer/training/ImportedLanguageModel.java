@@ -8,8 +8,8 @@ import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
-import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -57,7 +57,8 @@ public final class ImportedLanguageModel {
     var known = Optional.ofNullable(given);
     String tokens = known.map(m -> m.tokens()).orElseGet(() -> tokens(spec));
     String mask = known.map(m -> m.mask()).orElseGet(() -> mask(spec, tokens));
-    String logits = known.map(m -> m.logits()).orElseGet(() -> logits(spec, vocabularySize));
+    String logits =
+        known.map(m -> m.logits()).orElseGet(() -> logits(spec, tokens, vocabularySize));
     check(spec, tokens, mask, logits);
     LanguageModel.check(vocabularySize, width(spec.output(logits)));
     return given == null
@@ -95,8 +96,10 @@ public final class ImportedLanguageModel {
   }
 
   /** Padded vocabularies have more logits than tokens; an output with as many goes first. */
-  private static String logits(SignatureSpec spec, long size) {
-    Predicate<TensorSpec> fits = output -> output.isFloat() && hasRank(output, 3);
+  private static String logits(SignatureSpec spec, String tokens, long size) {
+    TensorSpec ids = spec.input(tokens);
+    Predicate<TensorSpec> fits =
+        output -> output.isFloat() && hasRank(output, 3) && output.follows(ids, 2);
     Predicate<TensorSpec> isWide = output -> width(output) < 0 || width(output) >= size;
     Predicate<TensorSpec> isExact = fits.and(output -> size > 0 && width(output) == size);
     boolean hasExact = spec.outputs().values().stream().anyMatch(isExact);
@@ -144,12 +147,11 @@ public final class ImportedLanguageModel {
   public static LanguageModel of(ImportedModel model, ModelCard.LanguageModel card) {
     SignatureSpec spec = signature(model, card.signature());
     check(spec, card.tokens(), card.mask(), card.logits());
-    List<Output<?>> constant = new ArrayList<>();
+    Map<TensorSpec, Output<?>> others = new LinkedHashMap<>();
     for (TensorSpec input : spec.inputs().values()) {
       if (!input.name().equals(card.tokens()) && !input.name().equals(card.mask())) {
-        String text = "the input %s of signature %s is not [B, L], as tokens and masks must be";
-        require(hasRank(input, 2), text, input, spec.name());
-        constant.add(model.input(spec.name(), input.name()));
+        InputFeed.of(input);
+        others.put(input, model.input(spec.name(), input.name()));
       }
     }
     Output<?> logits = model.output(spec.name(), card.logits());
@@ -159,7 +161,7 @@ public final class ImportedLanguageModel {
         model.graph(),
         model.input(spec.name(), card.tokens()),
         Optional.ofNullable(card.mask()).map(name -> model.input(spec.name(), name)),
-        constant,
+        others,
         logits.expect(TFloat32.class),
         model.variables(),
         model::restore);

@@ -8,8 +8,11 @@ import dev.performer.data.TokenBatch;
 import dev.performer.data.Vocabulary;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
+import dev.performer.savedmodel.InputFeed;
+import dev.performer.savedmodel.TensorSpec;
 import dev.performer.training.run.Evaluation;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.tensorflow.Graph;
@@ -23,7 +26,7 @@ import org.tensorflow.types.TFloat32;
  *
  * @param tokens placeholder, {@code [B, L]}, int32 or int64
  * @param mask placeholder {@code [B, L]} of any numeric type, 1 at real tokens, if there is one
- * @param constantInputs other placeholders {@code [B, L]} that are fed zeros, such as token types
+ * @param others placeholders of other inputs, which are fed what an {@link InputFeed} has for them
  * @param logits {@code [B, L, vocabulary]}
  * @param initializer gives a new session's variables their values
  */
@@ -31,7 +34,7 @@ public record LanguageModel(
     Graph graph,
     Output<?> tokens,
     Optional<Output<?>> mask,
-    List<Output<?>> constantInputs,
+    Map<TensorSpec, Output<?>> others,
     Output<TFloat32> logits,
     List<Variable> variables,
     Consumer<Session> initializer) {

@@ -39,6 +39,13 @@ public record LossGraph(
     return build(tf, model.logits(), targets.asOutput(), weights.asOutput(), Options.NONE);
   }
 
+  /** The loss of other logits for the same targets and weights. */
+  LossGraph of(LanguageModel model) {
+    Ops tf = Ops.create(model.graph()).withSubScope("evaluation");
+    var ids = targets.expect(TInt32.class);
+    return build(tf, model.logits(), ids, weights, Options.NONE);
+  }
+
   /** Adds the loss of logits [B, L, V]; several may share targets and weights [B, L]. */
   static LossGraph build(
       Ops tf,

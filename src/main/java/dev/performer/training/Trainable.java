@@ -89,11 +89,18 @@ public record Trainable(
 
   /** A language model as it is, with nothing drawn anew: an imported one. */
   public static Trainable of(LanguageModel model) {
+    return of(model, model);
+  }
+
+  /** The same that is evaluated in another way, such as without dropout, in the same graph. */
+  public static Trainable of(LanguageModel model, LanguageModel evaluated) {
     LossGraph loss = LossGraph.build(model);
+    boolean isSame = evaluated == model;
     return builder(model.graph(), model::variables, model.initializer())
         .loss(loss.loss())
         .sums(loss.sums())
-        .feed(batch -> Feed.of(model, loss, batch))
+        .evaluation(isSame ? loss.sums() : loss.of(evaluated).sums())
+        .feed(batch -> Feed.of(isSame ? List.of(model) : List.of(model, evaluated), loss, batch))
         .activation("logits", model.logits())
         .build();
   }

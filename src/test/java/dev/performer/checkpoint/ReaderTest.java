@@ -96,6 +96,32 @@ class ReaderTest {
         .hasMessageContaining("ckpt.data-00000-of-00001 is missing");
   }
 
+  /** What TensorFlow writes for the prefix {@code DIR/}: {@code DIR/.index} and so on. */
+  @Test
+  void prefixWithoutName(@TempDir Path folder) throws IOException {
+    Path source = ReferenceModels.directory("checkpoints/kernel_encoder").resolve("checkpoint");
+    for (String part : new String[] {".index", ".data-00000-of-00001"}) {
+      Files.copy(source.resolve("ckpt" + part), folder.resolve(part));
+    }
+    Path state = folder.resolve("checkpoint");
+    for (String named : new String[] {null, ".", "/elsewhere/run/"}) {
+      if (named != null) {
+        Files.writeString(state, "model_checkpoint_path: \"%s\"\n".formatted(named));
+      }
+      for (Path path :
+          new Path[] {folder, folder.resolve(".index"), named == null ? folder : state}) {
+        try (WeightFile weights = open(path);
+            WeightFile expected = open(source.resolve("ckpt"))) {
+          assertThat(weights.tensors().keySet())
+              .isEqualTo(expected.tensors().keySet())
+              .isNotEmpty();
+          String name = weights.tensors().keySet().iterator().next();
+          assertThat(weights.read(name).floats()).isEqualTo(expected.read(name).floats());
+        }
+      }
+    }
+  }
+
   static WeightFile open(Path path) {
     return KerasFile.recognizes(path) ? KerasFile.open(path) : TensorFlowCheckpoint.open(path);
   }

@@ -58,7 +58,7 @@ class ConstructsTest {
       assertThat(model.trainability().isTrainable()).as(model.trainability().summary()).isTrue();
       Map<String, double[]> gradients =
           ModelComparison.gradients(
-              model, "serving_default", ReferenceModels.under(expected, "in0"));
+              model, model.inference("serving_default"), inputs(model, expected));
       Map<Integer, String> captured =
           ModelComparison.captured(model.directory(), "serving_default");
       Map<String, NpyArray> python = ReferenceModels.under(expected, "grad");
@@ -99,6 +99,19 @@ class ConstructsTest {
     }
   }
 
+  /** An input {@code training} becomes a constant: one import for training, one for inference. */
+  @Test
+  void aFlagOfTrainingLeavesNoBranch() {
+    Map<String, NpyArray> expected =
+        ReferenceModels.arrays("constructs/dropout_arg", "expected.npz");
+    try (ImportedModel model = load("dropout_arg")) {
+      var inputs = inputs(model, expected);
+      var still = ModelComparison.predict(model, model.inference("serving_default"), inputs);
+      assertThat(ModelComparison.predict(model, "serving_default", inputs).values())
+          .allSatisfy(values -> assertThat(still.values()).doesNotContain(values));
+    }
+  }
+
   /** Its dropout draws anew in every run: no number can be compared, but it must run. */
   @Test
   void trainsWithDropoutInTheSignature() {
@@ -119,10 +132,17 @@ class ConstructsTest {
         ReferenceModels.directory("constructs/" + construct).resolve("saved_model"));
   }
 
+  /** Without an input that says whether it is training, which is a constant in an import. */
+  private static Map<String, NpyArray> inputs(ImportedModel model, Map<String, NpyArray> expected) {
+    var inputs = ReferenceModels.under(expected, "in0");
+    inputs.keySet().retainAll(model.signatures().get("serving_default").inputs().keySet());
+    return inputs;
+  }
+
   private static void predicts(
       ImportedModel model, Map<String, NpyArray> expected, String construct) {
     Map<String, double[]> outputs =
-        ModelComparison.predict(model, "serving_default", ReferenceModels.under(expected, "in0"));
+        ModelComparison.predict(model, model.inference("serving_default"), inputs(model, expected));
     ReferenceModels.under(expected, "out0")
         .forEach(
             (name, array) ->

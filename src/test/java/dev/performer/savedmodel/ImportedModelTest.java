@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Variable;
+import dev.performer.graph.Variables;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -144,6 +145,36 @@ class ImportedModelTest {
       assertThat(both.variables())
           .allSatisfy(v -> assertThat(v.checkpointKey()).endsWith(".ATTRIBUTES/VARIABLE_VALUE"));
     }
+  }
+
+  /** By path where Python has no name, or one for several; with its own name otherwise. */
+  @Test
+  void namesPlainVariablesByTheirPath() {
+    Path directory = ReferenceModels.directory("made/plain").resolve("saved_model");
+    try (ImportedModel model = ImportedModel.load(directory)) {
+      assertThat(names(model))
+          .containsExactlyInAnyOrder(
+              "table",
+              "layers/0/w",
+              "layers/0/b",
+              "layers/1/w",
+              "layers/1/b",
+              "heads/a/w",
+              "heads/a/b",
+              "heads/b.c",
+              "factor");
+      assertThat(model.variables())
+          .filteredOn(v -> !v.name().equals("factor"))
+          .allSatisfy(
+              v ->
+                  assertThat(v.checkpointKey())
+                      .isEqualTo(Variables.checkpointKey(v.name().replace(".", ".."))));
+    }
+    var all = SavedModelDirectory.open(directory).variables();
+    assertThat(all)
+        .filteredOn(v -> !v.trainable())
+        .map(VariableSpec::name)
+        .contains("idle/0", "idle/1");
   }
 
   /** Keras 3 stores each variable twice; the used one keeps its name. */

@@ -13,6 +13,7 @@ import dev.performer.data.SequenceSource;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.tensorflow.Graph;
@@ -72,7 +73,7 @@ class EvaluationTest {
               graph,
               tokens.asOutput(),
               Optional.empty(),
-              List.of(),
+              Map.of(),
               tf.math.add(hot, positions).asOutput(),
               List.of(),
               session -> {});
@@ -98,7 +99,7 @@ class EvaluationTest {
               graph,
               tokens.asOutput(),
               Optional.empty(),
-              List.of(),
+              Map.of(),
               tf.oneHot(tokens, tf.constant(29), tf.constant(5f), tf.constant(0f)).asOutput(),
               List.of(),
               session -> {});

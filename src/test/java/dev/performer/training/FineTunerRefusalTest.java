@@ -122,7 +122,7 @@ class FineTunerRefusalTest {
               graph,
               model.tokens(),
               model.mask(),
-              model.constantInputs(),
+              model.others(),
               Ops.create(graph).stopGradient(model.logits()).asOutput(),
               model.variables(),
               model.initializer());
@@ -137,7 +137,7 @@ class FineTunerRefusalTest {
               graph,
               model.tokens(),
               model.mask(),
-              model.constantInputs(),
+              model.others(),
               model.logits(),
               model.variables(),
               session -> {

@@ -7,6 +7,7 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
@@ -50,7 +51,7 @@ class LossGraphTest {
               graph,
               tokens.asOutput(),
               Optional.empty(),
-              List.of(),
+              Map.of(),
               variable.<TFloat32>read(tf).asOutput(),
               variables.all(),
               variables::initialize);
@@ -59,7 +60,7 @@ class LossGraphTest {
       LabelledBatch batch = new LabelledBatch(B, L, targets, targets, targets, weights);
       try (Session session = new Session(graph, false)) {
         variables.initialize(session);
-        try (Feed feed = Feed.of(model, loss, batch)) {
+        try (Feed feed = Feed.of(List.of(model), loss, batch)) {
           Session.Runner runner = session.runner();
           feed.into(runner);
           runner.fetch(loss.loss()).fetch(loss.sums()).fetch(gradient[0]);

@@ -8,6 +8,7 @@ import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import org.tensorflow.Graph;
@@ -73,7 +74,7 @@ public final class TinyModel {
         graph,
         tokens.asOutput(),
         Optional.of(mask.asOutput()),
-        List.of(),
+        Map.of(),
         out,
         variables.all(),
         variables::initialize);

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.performer.data.Batching;
+import dev.performer.data.ExampleBatches;
 import dev.performer.data.NpyArray;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.SequenceSource;
@@ -331,6 +332,42 @@ class TunedModelTest {
         .hasMessageContaining("lora.targets: no variable matches 'layer_1/**'");
     assertThatThrownBy(() -> new Lora(0, null, null)).hasMessageContaining("lora.rank");
     assertThatThrownBy(() -> LoopOptions.of("lora={ranks: 3}")).hasMessageContaining("rank");
+  }
+
+  /** Dropout of the trained signature, or of the flag in training, is not in evaluation. */
+  @ParameterizedTest
+  @CsvSource({"train, serving_default, input_ids", "switch, switch, tokens"})
+  void evaluationIsOfItsOwnSignature(String trained, String evaluated, String tokens) {
+    Path run = temporary.resolve("run");
+    LoopOptions loop = FineTuneOptions.LOOP.toBuilder().steps(4).evaluateEvery(2).seed(3).build();
+    var tuning =
+        new FineTuneOptions(
+            new Objective.CausalLanguageModel(false), Batching.training(12, 256), loop);
+    var names = List.of(trained, evaluated);
+    var directory = SavedModelDirectory.open(model());
+    try (ImportedModel imported = ImportedModel.load(directory, names)) {
+      assertThat(imported.variables()).hasSize(12);
+      assertThat(imported.signatures().get(trained).inputs()).containsOnlyKeys(tokens);
+      String output = trained.equals("train") ? "lm_logits" : "logits";
+      assertThat(imported.trainability(trained, output).isTrainable()).isTrue();
+      var noisy = ImportedLanguageModel.of(imported, trained);
+      var still = ImportedLanguageModel.of(imported, imported.inference(evaluated));
+      try (Trainer trainer = tuning.open(noisy, still, DATA, run, false, Progress.silent())) {
+        double[] once = logits(still, trainer.session());
+        assertThat(logits(still, trainer.session())).isEqualTo(once);
+        assertThat(logits(noisy, trainer.session())).isNotEqualTo(logits(noisy, trainer.session()));
+        try (ImportedModel serving = ImportedModel.load(model())) {
+          var batches =
+              ExampleBatches.of(
+                  DATA.validation(), DATA.tokenizer(), tuning.batching().forEvaluation(), 0);
+          var expected =
+              ImportedLanguageModel.of(serving, ImportedModel.DEFAULT_SIGNATURE)
+                  .evaluate(tuning.objective(), batches, TokenBatchSource.EVALUATION_SEED);
+          double loss = trainer.run().before().loss();
+          assertThat(loss).isCloseTo(expected.loss(), within(1e-6));
+        }
+      }
+    }
   }
 
   private void train(LoopOptions options, Path run, boolean resume, long pauseAt) {

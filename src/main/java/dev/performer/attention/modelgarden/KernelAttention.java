@@ -168,7 +168,7 @@ public record KernelAttention(KernelAttentionConfig config) {
     if (!config.scaleByLength()) {
       return a.constant(scale);
     }
-    Operand<T> kept = tf.reduceSum(in.keyMask(), tf.constant(1)); // [B]
+    Operand<T> kept = tf.reduceSum(in.keyMask(), tf.array(1)); // [B]
     Operand<T> perItem = a.times(tf.math.log(kept), scale / Math.log(REFERENCE_LENGTH)); // [B]
     return tf.reshape(perItem, tf.array(-1, 1, 1, 1));
   }

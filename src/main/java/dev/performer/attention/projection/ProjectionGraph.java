@@ -42,8 +42,7 @@ final class ProjectionGraph {
 
   /** Euclidean norms along an axis, which stays with size 1. */
   static Operand<TFloat32> norms(Ops tf, Operand<TFloat32> x, int axis) {
-    return tf.math.sqrt(
-        tf.reduceSum(tf.math.square(x), tf.constant(axis), ReduceSum.keepDims(true)));
+    return tf.math.sqrt(tf.reduceSum(tf.math.square(x), tf.array(axis), ReduceSum.keepDims(true)));
   }
 
   /** The first {@code rows} rows of stacked blocks. */

@@ -1,0 +1,127 @@
+"""Converts each signature of SavedModels to ONNX and TensorFlow Lite, as docs/serving.md shows it, and compares what onnxruntime and the
+TFLite interpreter compute with TensorFlow, at several batch sizes and lengths: python check_runtimes.py OUTPUT_DIR MODEL...
+
+The longest input is the model's own limit where its performer.json has one, or 130. Prints a table.
+"""
+import contextlib
+import io
+import json
+import os
+import re
+import shlex
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import onnxruntime
+import tensorflow as tf
+import tf2onnx.convert
+
+TOLERANCE = 1e-5
+DOCS = open(os.path.join(os.path.dirname(__file__), "../../docs/serving.md"), encoding="utf8").read()
+ONNX = re.search(r"^python -m tf2onnx\.convert (.*)$", DOCS, re.M).group(1)
+LITE = re.search(r"```python\n(import tensorflow as tf\nconverter.*?)```", DOCS, re.S).group(1)
+
+
+def named(text, model, signature, file):
+    return text.replace("MODEL.", file + ".").replace("MODEL", model).replace("SIGNATURE", signature)
+
+
+def inputs_of(function, batch, length, limit):
+    """Token ids from 2 to 19, a mask with a shorter last row, counts within the length, other numbers from 0 to 1."""
+    random = np.random.default_rng(1000 * batch + length)
+    inputs = {}
+    for name, spec in sorted(function.structured_input_signature[1].items()):
+        shape = [size or (length if axis else batch) for axis, size in enumerate(spec.shape)]
+        value = random.integers(2, 20, shape) if spec.dtype.is_integer else random.random(shape)
+        if "mask" in name:
+            value = np.ones(shape)
+            value[-1, (length + 1) // 2:] = 0
+        elif "type" in name:
+            value = np.zeros(shape)
+        elif name == "lengths":
+            value = np.maximum(1, length - np.arange(batch))
+        elif name == "position":
+            value = np.full(shape, min(length, limit - 1))
+        inputs[name] = value.astype(spec.dtype.as_numpy_dtype)
+    return inputs
+
+
+def difference(ours, theirs):
+    """Relative to the largest value, absolute below 1."""
+    if ours.shape != theirs.shape:
+        return np.inf
+    worst = float(np.abs(ours.astype(float) - theirs).max(initial=0)) / max(1.0, float(np.abs(theirs).max(initial=0)))
+    return worst if np.isfinite(worst) else np.inf
+
+
+def onnx(model, name, function, file):
+    """A function from inputs to outputs by name."""
+    arguments = shlex.split(named(ONNX, model, name, file))
+    keys = sorted(function.structured_outputs)
+    theirs = bool(set(function.structured_input_signature[1]) & set(keys))  # states have one name when they come and when they go
+    sys.argv = ["tf2onnx"] + arguments + ["--use-graph-names"] * theirs
+    with contextlib.redirect_stderr(io.StringIO()):
+        tf2onnx.convert.main()
+    session = onnxruntime.InferenceSession(file + ".onnx")
+    if theirs:
+        outputs = {key: key + ("_out_0:0" if key in function.structured_input_signature[1] else "_0:0") for key in keys}
+    else:
+        outputs = {key: key for key in keys}
+    suffix = ":0" if theirs else ""
+    return lambda inputs: dict(
+        zip(outputs, session.run(list(outputs.values()), {key + suffix: value for key, value in inputs.items()})))
+
+
+def lite(model, name, file, select):
+    text = named(LITE, model, name, file)
+    scope = {}
+    if not select:
+        text = text.replace(", tf.lite.OpsSet.SELECT_TF_OPS", "")
+    with contextlib.redirect_stderr(io.StringIO()):
+        exec(text, scope)  # pylint: disable=exec-used
+    return scope["run"]
+
+
+def select_ops(error):
+    return sorted(set(", ".join(re.findall(r"TF Select ops: ([^\n]*)", str(error))).split(", ")))
+
+
+def check(model, directory):
+    loaded = tf.saved_model.load(model)
+    card = os.path.join(model, "assets.extra/performer.json")
+    described = json.load(open(card, encoding="utf8")) if os.path.exists(card) else {}
+    limit = described.get("config", {}).get("maxLength") or 131
+    for name, function in loaded.signatures.items():
+        file = os.path.join(directory, "converted")
+        worst, runs, ops = {}, {}, []
+        runs["onnxruntime"] = onnx(model, name, function, file)
+        try:
+            runs["TFLite"] = lite(model, name, file, False)
+        except Exception as error:  # pylint: disable=broad-except
+            ops = select_ops(error)
+            runs["TFLite"] = lite(model, name, file, True)
+        for batch, length in (1, 1), (2, 7), (3, min(40, limit - 1)), (1, limit - 1):
+            inputs = inputs_of(function, batch, length, limit)
+            expected = function(**{key: tf.constant(value) for key, value in inputs.items()})
+            for runtime, run in runs.items():
+                outputs = run(inputs) if runtime == "onnxruntime" else run(**inputs)
+                for key, value in expected.items():
+                    found = difference(np.asarray(outputs[key]), value.numpy())
+                    worst[runtime] = max(worst.get(runtime, 0), found)
+        print(f"{os.path.basename(model)} | {name} | {worst['onnxruntime']:.0e} | {worst['TFLite']:.0e} | {', '.join(ops)}")
+        for runtime, found in worst.items():
+            if not found <= TOLERANCE:
+                sys.exit(f"{model}, signature {name}: {runtime} differs from TensorFlow by {found:.1e}")
+
+
+def main():
+    directory, *models = sys.argv[1:]
+    print("model | signature | onnxruntime | TFLite | ops outside TFLite's own")
+    for model in models:
+        check(model.rstrip("/"), directory)
+
+
+if __name__ == "__main__":
+    main()
