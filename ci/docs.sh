@@ -13,7 +13,7 @@ ln -s "$home/savedmodels" "$home/training" "$work/"
 cp "$home/training/data/family_test.fasta.gz" "$work/X.fasta.gz"
 cp -r "$home/savedmodels/protein-mlm/saved_model" "$work/MODEL"
 python3 - "$work" <<'PY'
-import pathlib, random, struct, sys, zipfile
+import csv, gzip, pathlib, random, struct, sys, zipfile
 
 def npy(kind, shape, data):
     head = str({"descr": kind, "fortran_order": False, "shape": shape}).encode()
@@ -31,6 +31,12 @@ normal = lambda n: [random.gauss(0, 1) for _ in range(n)]
 qkv = {name: ("f4", (1, 50, 2, 16), normal(1600)) for name in "qkvg"}
 npz(work / "qkv.npz", **qkv)
 npz(work / "tokens.npz", tokens=("i4", (1, 8), [1, 2, 3, 28, 5, 6, 7, 26]))
+ids = [random.randrange(4, 25) for _ in range(20 * 8)]
+npz(work / "maps.npz", tokens=("i4", (20, 8), ids), target=("i4", (20, 8), ids[::-1]))
+with gzip.open(work / "training/data/isoelectric_valid.csv.gz", "rt") as rows, open(work / "acidity.csv", "w") as classes:
+    classes.write("sequence,label\n")
+    for row in csv.DictReader(rows):
+        classes.write(f"{row['sequence']},{'acidic' if float(row['pI']) < 7 else 'basic'}\n")
 PY
 
 smaller() {
@@ -40,6 +46,7 @@ smaller() {
     *" quickstart"*) echo "--steps 4 --output build/quickstart" ;;
     *" --teacher"*) echo "--set training.steps=2 --set data.length=48 --set evaluation.sequences=16" ;;
     *" approximate --model"*) echo "--sequences 4 --length 48" ;;
+    *" fine-tune"*" --task "* | *" --loss "*) echo "--steps 4 --batch-size 8 --length 64 --evaluate-every 2 --evaluation-batches 2" ;;
     *" fine-tune"*) echo "--steps 4 --length 64 --batch-tokens 2048 --evaluate-every 2 --checkpoint-every 2" ;;
     *" bench"*) echo "--lengths 128,256" ;;
     *" approximate"*) echo "--length 128 --draws 2 --features 16,32" ;;

@@ -151,6 +151,11 @@ imported kernel-h5 kernel_encoder/weights.h5 --features 16
 imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
 
+# Families of Hugging Face and KerasHub with other random weights than in the tests: outputs, greedy generation and tokens.
+run env TF_USE_LEGACY_KERAS=1 "$python" src/test/python/make_families.py "$work/families" hugging-face 11 >>"$log"
+run "$python" src/test/python/make_families.py "$work/families" keras-hub 11 >>"$log"
+run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.checkpoint.InteropFamilies "$work/families"
+
 # Models as users of Python's libraries save them: predicted, differentiated, trained and exported as Python does it.
 run "$python" ci/interop/zoo.py make "$work/zoo" >>"$log"
 run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.pipeline.ZooCheck "$work/zoo"
@@ -186,6 +191,14 @@ print(f"MiniLM as FAVOR+: cosine {before:.3f} -> {after:.3f} in 30 steps", file=
 if not (0.6 < before < 0.9 and after > before + 0.06 and result["maxOutputDifference"] < 1e-4):
     sys.exit(f"cosine {before} -> {after}, export differs by {result['maxOutputDifference']}")
 PY
+
+# From reviews in a CSV to a classifier in one command. Its words of praise and blame are other ones in training.
+run "$python" ci/interop/sentiment.py make "$work/reviews.csv" "$work/other-reviews.csv" "$work/other-reviews.txt"
+run ./performer fine-tune "$work/minilm" --task classification --labels sentiment --data "$work/reviews.csv" --validation "$work/other-reviews.csv" \
+  --output "$work/run-sentiment" --steps 30 --evaluate-every 0 --checkpoint-every 0 --json >"$work/sentiment.json"
+run ./performer evaluate "$work/run-sentiment" --data "$work/other-reviews.csv" --json >>"$work/sentiment.json"
+run ./performer predict "$work/run-sentiment" --inputs "$work/other-reviews.txt" --output "$work/sentiment.npz" --json >>"$work/sentiment.json"
+run "$python" ci/interop/sentiment.py check "$work/other-reviews.csv" "$work/sentiment.json" "$work/sentiment.npz" "$work/run-sentiment/model"
 
 # The real TensorBoard reads the curves of a run that was stopped and resumed.
 train=(./performer train training/protein-causal.yaml --output "$work/run-train" --set training.steps=12 --set training.batchTokens=1024

@@ -914,6 +914,12 @@ def complex_numbers(x, w):
     return tf.abs(z) + tf.math.real(z) + tf.math.imag(tf.exp(z)) + tf.math.angle(z) + tf.math.real(tf.math.conj(z) * z)
 
 
+@case((D, [None, None], normal(3, 6, dtype="float64")), w=normal(3, 6, dtype="float64"), v=normal(6, dtype="float64"))
+def complex_double(x, w, v):
+    z = tf.complex(w, x) * tf.complex(x, tf.broadcast_to(v, tf.shape(x)))
+    return tf.abs(z) + tf.math.real(z * z) + tf.math.imag(z) + tf.math.angle(z)
+
+
 @case(X, w=normal(3, 6))
 def complex_matmul(x, w):
     z = tf.complex(w, tf.sin(w))

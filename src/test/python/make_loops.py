@@ -4,7 +4,8 @@
 
 One signature for each construct, with Python's outputs and gradients as gradients.py defines them, but taken before the
 model is saved (Python loses the gradients of a loaded loop's variables) and named by the variable. Sizes of batch and length
-are dynamic. A signature called ..._random draws anew in every run: it has no expected numbers.
+are dynamic. A signature called ..._random draws anew in every run, ..._refused has an op without a gradient
+in Java: they have no expected numbers.
 """
 import os
 import sys
@@ -23,7 +24,7 @@ def save(name, module, functions, feeds, variables):
     for signature, values in feeds.items():
         for key, value in values.items():
             arrays[f"{signature}/in0/{key}"] = value
-        if not signature.endswith("_random"):
+        if not signature.endswith(("_random", "_refused")):
             for key, value in gradients(functions[signature], values, variables).items():
                 arrays[f"{signature}/{key}"] = value
         print(name, signature, len([k for k in arrays if k.startswith(f"{signature}/grad/")]))
@@ -241,6 +242,41 @@ class Loops(tf.Module):
                 return tf.cond(tf.reduce_sum(tf.abs(dy)) > 1e6, lambda: dy / tf.norm(dy), lambda: dy * 0.5)
             return tf.cond(tf.reduce_sum(t) > 0, lambda: t * 2.0, lambda: t * 3.0), grad
         return clipped(tf.matmul(x, self.w)) * self.b
+
+
+    def while_eig_refused(self, x):  # Python has a gradient, TensorFlow Java none
+        def body(i, h):
+            return i + 1, h + tf.math.real(tf.linalg.eigvals(self.w + tf.eye(E) * tf.reduce_sum(x[:, i])))
+        return tf.while_loop(lambda i, h: i < tf.shape(x)[1], body, [0, self.start(x)])[1]
+
+    def fourier(self, x):
+        z = tf.cast(x * self.b, tf.complex64) * tf.complex(self.b, self.w[0])
+        y = tf.signal.ifft(tf.signal.fft(z) * tf.complex(tf.sin(self.w[1]), self.b))
+        y = y + tf.signal.ifft2d(tf.signal.fft2d(z) * tf.complex(self.w[2], self.w[3]))
+        u = tf.signal.ifft3d(tf.signal.fft3d(z) * tf.complex(self.u[2], self.w[3]))
+        return tf.math.real(y) + tf.math.imag(y) * tf.abs(u) + tf.math.angle(u * tf.math.conj(y) + 3.0)
+
+    def fourier_real(self, x):  # even and odd lengths
+        parts = []
+        for n in (3, 4, 5, 8):
+            f = tf.signal.rfft(tf.pad(x * self.b, [[0, 0], [0, 0], [0, 4]])[..., :n], [n])
+            g = tf.cast(tf.range(tf.shape(f)[-1]), tf.complex64) + tf.complex(self.w[0, 0], self.w[1, 1])
+            parts.append(tf.signal.irfft(f * g, [n])[..., :3] + tf.abs(f)[..., :1])
+        f = tf.signal.rfft2d(x * self.w[0], [5, 4])
+        parts.append(tf.signal.irfft2d(f * tf.complex(self.b[0], self.b[1]), [5, 4])[..., :3])
+        f = tf.signal.rfft2d(x * self.w[1])
+        parts.append(tf.math.imag(f)[..., :3] + tf.math.real(f)[..., 1:2])
+        return tf.concat(parts, 1)
+
+    def fourier_mixing(self, x):  # FNet
+        mixed = tf.math.real(tf.signal.fft2d(tf.cast(tf.matmul(x, self.w), tf.complex64)))
+        return tf.matmul(tf.nn.gelu(mixed), self.u)
+
+    def while_fourier(self, x):
+        def body(i, h):
+            f = tf.signal.fft(tf.cast(tf.matmul(h, self.u) + x[:, i], tf.complex64))
+            return i + 1, tf.tanh(tf.math.real(f * tf.cast(self.b, tf.complex64)) + tf.math.imag(f))
+        return tf.while_loop(lambda i, h: i < tf.shape(x)[1], body, [0, self.start(x)])[1]
 
 
 def loops():

@@ -12,6 +12,7 @@ import dev.performer.graph.Tensors;
 import dev.performer.model.PerformerConfig;
 import dev.performer.pipeline.Embedder;
 import dev.performer.pipeline.FineTuneJob;
+import dev.performer.pipeline.FineTuneTask;
 import dev.performer.pipeline.GenerationOptions;
 import dev.performer.pipeline.Importer;
 import dev.performer.pipeline.Model;
@@ -21,6 +22,7 @@ import dev.performer.pipeline.SequenceBatching;
 import dev.performer.pipeline.SequenceTraining;
 import dev.performer.pipeline.TextGenerator;
 import dev.performer.pipeline.TrainJob;
+import dev.performer.savedmodel.TaskCard;
 import dev.performer.serving.Sampling;
 import dev.performer.training.FineTuneOptions;
 import dev.performer.training.LoopOptions;
@@ -126,6 +128,27 @@ class LibraryExamplesTest {
   }
 
   @Test
+  void fineTuneOnLabels() throws IOException {
+    Path run = folder.resolve("labels");
+    Path table = folder.resolve("acidity.csv");
+    Files.writeString(table, "sequence,label\n" + "MKRKHK,basic\nMDEEDL,acidic\n".repeat(20));
+    // docs: labels
+    Model encoder = Model.open(Path.of("savedmodels/protein-mlm/saved_model"));
+    FineTuneTask task =
+        FineTuneTask.of(TaskCard.Kind.CLASSIFICATION).withColumns("sequence", "label");
+    FineTuneJob learning =
+        FineTuneJob.of(encoder, task, table, run)
+            .batching(SequenceBatching.LABELLED.withLength(64))
+            .options(FineTuneOptions.TASK_LOOP.with("steps=3"));
+    Path classifier = learning.run(Progress.on(System.err)).model().orElseThrow();
+    try (Predictor predictor = Predictor.load(classifier)) {
+      System.out.println(predictor.names(predictor.predict(List.of("MKTAYIAKQR")))); // [basic], say
+      // docs: end
+      assertThat(predictor.names(predictor.predict(List.of("MK", "MD")))).hasSize(2);
+    }
+  }
+
+  @Test
   void streamAText() {
     // docs: generate
     try (TextGenerator generator = TextGenerator.load(lm)) {
@@ -200,7 +223,7 @@ class LibraryExamplesTest {
     while (marked.find()) {
       run.add(normalised(marked.group(1)));
     }
-    assertThat(run).hasSize(6);
+    assertThat(run).hasSize(7);
     List<String> library = shown(Path.of("docs/library.md"));
     assertThat(library).hasSize(run.size());
     for (int i = 0; i < run.size(); i++) {

@@ -21,7 +21,7 @@ final class AttentionLayerNaming implements NamingScheme {
   @Override
   public ModelWeights map(WeightMap map) {
     throw map.wrong(
-            "holds attention layers only, which make no Transformer; import the SavedModel that Python saved with them, or name every variable in a mapping file")
+            "holds attention layers only, which make no Transformer; import the SavedModel, the .keras or the preset that Python saved with them, or name every variable in a mapping file")
         .settledBy("mapping");
   }
 }

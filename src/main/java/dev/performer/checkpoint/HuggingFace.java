@@ -85,7 +85,7 @@ final class HuggingFace {
       for (String tensor : file.tensors().keySet()) {
         String name = tensor;
         if (isTensorFlow(tensor)) {
-          name = tensor.replaceFirst(":0$", "").replaceAll("[^/]*___", "").replace("_._", "/");
+          name = file.variable(tensor).replaceAll("[^/]*___", "").replace("_._", "/");
           String outside = "^(?:.*\\.)?(?=(?:" + roots + ")\\.)";
           name = name.replace('/', '.').replaceFirst(outside, "");
         }

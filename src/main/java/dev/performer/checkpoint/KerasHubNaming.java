@@ -1,6 +1,7 @@
 package dev.performer.checkpoint;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.Excerpt;
 import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.model.PerformerConfig.DropoutRates;
@@ -65,19 +66,29 @@ final class KerasHubNaming implements NamingScheme {
     }
   }
 
-  /** The configuration of the whole model: KerasHub's own, or that of another library's. */
+  /** The configuration of KerasHub's model, which may be a layer of one's own. */
   private static JsonNode whole(WeightFile file) {
-    return file.modelConfig.isObject() ? file.modelConfig : file.nearConfig();
+    JsonNode config = file.modelConfig.isObject() ? file.modelConfig : file.nearConfig();
+    for (JsonNode layer : config.path("config").path("layers")) {
+      if (CLASS.matcher(layer.path("class_name").asText()).matches()) {
+        return layer;
+      }
+    }
+    return config;
+  }
+
+  /** The class in a configuration of KerasHub. */
+  static Optional<String> kind(WeightFile file) {
+    JsonNode config = whole(file);
+    boolean isHub = config.path("registered_name").asText().matches("keras_(hub|nlp)>.*");
+    return Optional.of(config.path("class_name").asText()).filter(name -> isHub);
   }
 
   /** The class in a configuration of KerasHub that is not read, with those that are. */
   static Optional<String> unread(WeightFile file) {
-    JsonNode config = whole(file);
-    String name = config.path("class_name").asText();
-    boolean isHub = config.path("registered_name").asText().matches("keras_(hub|nlp)>.*");
     String text = "its class %s of KerasHub is not read; known are those of %s";
-    boolean isUnread = isHub && !CLASS.matcher(name).matches();
-    return Optional.of(text.formatted(name, Family.ALL.keySet())).filter(t -> isUnread);
+    var other = kind(file).filter(name -> !CLASS.matcher(name).matches());
+    return other.map(name -> text.formatted(Excerpt.of(name), Family.ALL.keySet()));
   }
 
   @Override
@@ -94,7 +105,14 @@ final class KerasHubNaming implements NamingScheme {
     boolean isBackbone = name.group(2).equals("Backbone");
     JsonNode keys = task.path("config");
     JsonNode backbone = isBackbone ? keys : keys.path("backbone").path("config");
-    map.file.tensors().keySet().forEach(t -> place(map, t, isBackbone, family));
+    boolean isLayer = map.file.tensors().keySet().stream().anyMatch(OF_BACKBONE.asMatchPredicate());
+    boolean isBare = isBackbone && !isLayer;
+    for (String tensor : map.file.tensors().keySet()) {
+      boolean isOwn = isBackbone && isLayer && !OF_BACKBONE.matcher(tensor).matches();
+      if (!isOwn) { // of a model around it
+        place(map, tensor, isBare, family);
+      }
+    }
     boolean isMaskedLm = map.has("head/transform/kernel");
     boolean hasPooler = map.has("pooler/kernel");
     double dropout = backbone.path("dropout").asDouble(0.1);

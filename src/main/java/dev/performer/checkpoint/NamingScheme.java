@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import dev.performer.model.PerformerConfig;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -57,6 +58,26 @@ public interface NamingScheme {
     require(given == null || labels().contains(given), wrong, given, labels());
     String label = given != null ? given : of(file).orElseThrow(() -> unknown(file));
     return all().get(label).map(new WeightMap(file, label, options));
+  }
+
+  /** What the model's own library calls its kind, such as {@code camembert}, where it tells. */
+  static Optional<String> kind(WeightFile file) {
+    return HuggingFace.type(file).or(() -> KerasHubNaming.kind(file));
+  }
+
+  /** The model that a file would be, as far as it tells itself. */
+  static Optional<PerformerConfig> config(WeightFile file) {
+    try {
+      return of(file)
+          .map(
+              label -> {
+                WeightMap map = new WeightMap(file, label, ImportOptions.NONE);
+                map.readsValues = false;
+                return all().get(label).map(map).config();
+              });
+    } catch (PerformerException e) {
+      return Optional.empty(); // what is missing, import reports
+    }
   }
 
   /** Which model of a known library is not read, as its configuration names it; else empty. */

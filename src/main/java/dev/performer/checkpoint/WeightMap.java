@@ -47,6 +47,7 @@ final class WeightMap {
   private final Set<String> left;
   private final List<String> problems = new ArrayList<>();
   private final List<String> notes = new ArrayList<>();
+  boolean readsValues = true; // else the result has a configuration only
   String zeros = ""; // expression for the names of biases that are 0 where the file has none
 
   /** For the naming scheme of that label, and what is given beside the file. */
@@ -190,6 +191,10 @@ final class WeightMap {
       note("what does not fit was left out or has initial values: " + all);
     }
     Map<String, NpyArray> weights = new LinkedHashMap<>();
+    if (!readsValues) {
+      return new ModelWeights(
+          scheme, config, weights, Optional.empty(), vocabulary, masking, notes);
+    }
     readers.forEach((variable, reader) -> weights.put(variable, reader.get()));
     drawProjections(weights, config);
     List<String> bad = new ArrayList<>(weights.keySet());

@@ -136,6 +136,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
         FineTuneJob.of(opened, tasks.task(), data, at.run)
             .validation(validation)
             .batching(tasks.batching(batching.batching()))
+            .evaluatedBy(evaluateSignature)
             .options(LoopFlags.of(spec, FineTuneOptions.TASK_LOOP))
             .resuming(at.resume)
             .debuggingNumerics(at.debugNumerics)

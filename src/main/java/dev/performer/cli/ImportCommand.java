@@ -8,6 +8,7 @@ import dev.performer.attention.projection.Threefry;
 import dev.performer.checkpoint.ImportOptions;
 import dev.performer.checkpoint.ImportOptions.AttentionKind;
 import dev.performer.data.Tokenizer;
+import dev.performer.pipeline.ConfigSummary;
 import dev.performer.pipeline.Importer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -156,7 +157,7 @@ final class ImportCommand extends PerformerCommand {
 
   private int report(Importer.Outcome imported) {
     print(path + ": " + imported.scheme());
-    print("   " + InspectCommand.summary(imported.config()));
+    print("   " + ConfigSummary.of(imported.config()));
     imported.tokenizer().ifPresent(t -> print("   tokenizer: %s, %d tokens", t.label(), t.size()));
     imported.notes().forEach(note -> print("   assumed: " + note));
     if (!imported.notFinite().isEmpty()) {

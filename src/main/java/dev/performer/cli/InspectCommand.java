@@ -5,9 +5,8 @@ import static java.util.stream.Collectors.joining;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.performer.data.Tokenizer;
-import dev.performer.model.AttentionConfig;
-import dev.performer.model.PerformerConfig;
 import dev.performer.pipeline.CheckpointReport;
+import dev.performer.pipeline.ConfigSummary;
 import dev.performer.pipeline.Model;
 import dev.performer.savedmodel.Inspection;
 import dev.performer.savedmodel.Inspection.TensorReport;
@@ -30,7 +29,7 @@ import picocli.CommandLine.Parameters;
       "What is in a model.",
       "",
       "A SavedModel: signatures, variables, ops; whether it can be trained here, and if not which op stops it. A checkpoint (Flax",
-      "msgpack, TensorFlow, .h5, .keras, .safetensors, .npz): tensors with shapes, types and sizes, and whose names they have."
+      "msgpack, TensorFlow, .h5, .keras, .safetensors, .npz): whose names its tensors have, the model and the tokenizer that import makes of it, all tensors."
     },
     footer = {
       "",
@@ -94,7 +93,8 @@ final class InspectCommand extends PerformerCommand {
     Path path = Path.of(model.path());
     String version = model.tensorflowVersion();
     line.accept("made by", model.origin() + (version.isEmpty() ? "" : ", TensorFlow " + version));
-    PerformerModels.config(path).ifPresent(config -> line.accept("model", summary(config)));
+    PerformerModels.config(path)
+        .ifPresent(config -> line.accept("model", ConfigSummary.of(config)));
     tokenizer(path)
         .ifPresent(t -> line.accept("tokenizer", t.label() + ", " + t.size() + " tokens"));
     for (var s : model.signatures()) {
@@ -115,36 +115,6 @@ final class InspectCommand extends PerformerCommand {
     int ops = model.ops().values().stream().mapToInt(Integer::intValue).sum();
     line.accept("ops", format("%,d after inlining: %s ...", ops, counts(model, 6)));
     return text.toString();
-  }
-
-  /** Such as {@code causal-lm, 3 layers of 128, 4 heads of 32, 29 tokens; relu attention}. */
-  static String summary(PerformerConfig config) {
-    return format(
-        "%s, %d layer%s of width %d, %d heads of %d, MLP %d, vocabulary of %d, at most %d tokens; %s",
-        OptionValues.label(config.task().name()),
-        config.layers(),
-        config.layers() == 1 ? "" : "s",
-        config.hiddenSize(),
-        config.heads(),
-        config.headSize(),
-        config.mlpSize(),
-        config.vocabularySize(),
-        config.maxLength(),
-        summary(config.attentionOf(0)));
-  }
-
-  private static String summary(AttentionConfig attention) {
-    String causal = attention.isCausal() ? "causal " : "";
-    if (attention instanceof AttentionConfig.Favor favor) {
-      var config = favor.config();
-      String projection = config.hasProjection() ? "M = " + config.features() : "no projection";
-      return "%sFAVOR+ with kernel %s, %s, convention %s"
-          .formatted(causal, config.kernel(), projection, config.convention());
-    }
-    int rows = attention.projectionRows();
-    return attention instanceof AttentionConfig.ModelGarden
-        ? causal + "Model Garden's KernelAttention" + (rows == 0 ? "" : ", M = " + rows)
-        : causal + "exact softmax attention";
   }
 
   /** How often ops occur, the first of them. */

@@ -1,5 +1,6 @@
 package dev.performer.cli;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.performer.PerformerException;
 import dev.performer.data.DataFile;
 import dev.performer.data.NpyArray;
@@ -10,6 +11,7 @@ import dev.performer.pipeline.Predictor;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import picocli.CommandLine.Command;
@@ -22,7 +24,8 @@ import picocli.CommandLine.Option;
       "Run a signature of a SavedModel.",
       "",
       "Arrays of an .npz are named like the signature's inputs. Sequences of a FASTA (.fasta, .fa, .faa, .gz) or of a .txt",
-      "(one a line) become token ids; the output then also has 'tokens' and 'lengths'."
+      "(one a line) become token ids; the output then also has 'tokens' and 'lengths'. A model that was fine-tuned on classes also",
+      "names the class of each row."
     },
     footer = {
       "",
@@ -31,6 +34,7 @@ import picocli.CommandLine.Option;
       "  ./performer predict MODEL --inputs x.fasta --output y.npz"
     })
 final class PredictCommand extends PerformerCommand.OnModel {
+  private static final int SHOWN = 20; // names of classes
   private static final double LONGEST_TIMEOUT = 1e9; // seconds: 30 years
 
   @Mixin private SharedOptions.Inputs options;
@@ -50,7 +54,13 @@ final class PredictCommand extends PerformerCommand.OnModel {
   @Option(names = "--timeout", description = "Seconds that the signature, maybe endless, may run.")
   private double timeout = 3600;
 
-  private record Result(Path output, double seconds, Map<String, long[]> shapes) {}
+  private record Result(
+      Path output,
+      double seconds,
+      Map<String, long[]> shapes,
+      @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> classes) {}
+
+  private List<String> classes = List.of();
 
   @Override
   public Integer call() {
@@ -64,7 +74,7 @@ final class PredictCommand extends PerformerCommand.OnModel {
     write(target, outputs);
     Map<String, long[]> shapes = new LinkedHashMap<>();
     outputs.forEach((key, array) -> shapes.put(key, array.shape()));
-    return done(new Result(target, (System.nanoTime() - start) / 1e9, shapes));
+    return done(new Result(target, (System.nanoTime() - start) / 1e9, shapes, classes));
   }
 
   private Model open() {
@@ -80,7 +90,7 @@ final class PredictCommand extends PerformerCommand.OnModel {
   private Map<String, NpyArray> arrays() {
     Map<String, NpyArray> feeds = Npz.read(inputs);
     try (Predictor predictor = load(open())) {
-      return predictor.predict(feeds);
+      return named(predictor, predictor.predict(feeds));
     } catch (PerformerException e) {
       String text = e.getMessage();
       boolean isPlaced = text.contains(inputs.toString()) || text.startsWith(model.toString());
@@ -97,7 +107,16 @@ final class PredictCommand extends PerformerCommand.OnModel {
     TokenizedSequences sequences = TokenizedSequences.read(inputs, input.tokenizer(), length);
     sequences.report().ifPresent(System.err::println);
     try (Predictor predictor = load(opened)) {
-      return predictor.predict(input, sequences, batch);
+      return named(predictor, predictor.predict(input, sequences, batch));
     }
+  }
+
+  private Map<String, NpyArray> named(Predictor predictor, Map<String, NpyArray> outputs) {
+    classes = predictor.names(outputs);
+    classes.stream().limit(SHOWN).forEach(name -> print("%s", name));
+    if (classes.size() > SHOWN) {
+      print("… (%d in all; --json has them)", classes.size());
+    }
+    return outputs;
   }
 }

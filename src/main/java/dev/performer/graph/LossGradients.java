@@ -81,6 +81,7 @@ public final class LossGradients {
     rules.first(NodeGradient::sparseCrossEntropy, "SparseSoftmaxCrossEntropyWithLogits");
     rules.first(NodeGradient::connectionist, "CTCLoss", "CTCLossV2");
     TensorListGradients.register(rules);
+    FourierGradients.register(rules);
     MISSING.put("IdentityN", LossGradients::ofIdentity);
     for (String op : ControlFlowGradients.OPS) {
       MISSING.put(op, LossGradients::ofControlFlow);

@@ -1,8 +1,11 @@
 package dev.performer.pipeline;
 
+import dev.performer.PerformerException;
 import dev.performer.checkpoint.Checkpoints;
 import dev.performer.checkpoint.NamingScheme;
 import dev.performer.checkpoint.WeightFile;
+import dev.performer.data.JsonTokenizer;
+import dev.performer.model.PerformerConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,11 +20,18 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.LongStream;
 
-/** What is in a checkpoint: tensors, whose names they have if that is known, a config beside it. */
+/**
+ * What is in a checkpoint: tensors, whose names they have if that is known, the model that import
+ * would make of it and the tokenizer, as far as it tells, and a config beside it.
+ */
 public record CheckpointReport(
     Path path,
     String format,
     Optional<String> scheme,
+    Optional<String> kind,
+    Optional<String> unread,
+    Optional<PerformerConfig> model,
+    Optional<String> tokenizer,
     Optional<Config> config,
     Map<String, WeightFile.Info> tensors) {
   private static final List<String> CONFIGS = List.of("config.gin", "config.json");
@@ -37,8 +47,25 @@ public record CheckpointReport(
   public static CheckpointReport of(Path path) {
     try (WeightFile file = Checkpoints.open(path)) {
       Optional<String> scheme = NamingScheme.of(file);
-      var tensors = new TreeMap<>(file.tensors());
-      return new CheckpointReport(path, file.format(), scheme, beside(path), tensors);
+      Optional<String> unread = scheme.isPresent() ? Optional.empty() : NamingScheme.unread(file);
+      return new CheckpointReport(
+          path,
+          file.format(),
+          scheme,
+          NamingScheme.kind(file),
+          unread,
+          NamingScheme.config(file),
+          tokenizer(path),
+          beside(path),
+          new TreeMap<>(file.tensors()));
+    }
+  }
+
+  private static Optional<String> tokenizer(Path path) {
+    try {
+      return JsonTokenizer.beside(path).map(t -> t.label() + ", " + t.size() + " tokens");
+    } catch (PerformerException e) {
+      return Optional.of("cannot be read: " + e.getMessage());
     }
   }
 
@@ -59,9 +86,12 @@ public record CheckpointReport(
 
   /** For a terminal. */
   public String text() {
-    String names = scheme.orElse("of no model that is known here; import needs a mapping");
+    String other = unread.orElse("of no model that is known here; import needs a mapping");
     Formatter text = new Formatter(Locale.ROOT);
-    text.format("   format       %s%n   names        %s%n", format, names);
+    text.format(
+        "   format       %s%n   names        %s%n", format, scheme.map(this::named).orElse(other));
+    model.ifPresent(m -> text.format("   model        %s%n", ConfigSummary.of(m)));
+    tokenizer.ifPresent(t -> text.format("   tokenizer    %s%n", t));
     String sizes = "   tensors      %d, %,d elements, %,d bytes%n";
     text.format(sizes, tensors.size(), elements(), bytes());
     int widest = tensors.keySet().stream().mapToInt(String::length).max().orElse(0);
@@ -76,6 +106,10 @@ public record CheckpointReport(
     return text.toString();
   }
 
+  private String named(String names) {
+    return names + kind.map(" (%s)"::formatted).orElse("");
+  }
+
   /** For a program. */
   public Map<String, ?> json() {
     List<Tensor> each = new ArrayList<>();
@@ -84,6 +118,10 @@ public record CheckpointReport(
     json.put("path", path.toString());
     json.put("format", format);
     json.put("scheme", scheme.orElse(null));
+    json.put("kind", kind.orElse(null));
+    json.put("unread", unread.orElse(null));
+    json.put("model", model.map(PerformerConfig::toJson).orElse(null));
+    json.put("tokenizer", tokenizer.orElse(null));
     json.put("elements", elements());
     json.put("bytes", bytes());
     json.put("tensors", each);

@@ -40,7 +40,7 @@ public final class FineTuneJob extends Job<FineTuneJob> {
     super(run);
     batching = SequenceBatching.LABELLED;
     loop = FineTuneOptions.TASK_LOOP;
-    tuning = () -> new TaskTuning(model, task, train, validationFile, batching);
+    tuning = () -> new TaskTuning(model, task, train, validationFile, batching, evaluated);
   }
 
   /**

@@ -6,13 +6,18 @@ import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
 import dev.performer.data.HeldOut;
 import dev.performer.data.NpyArray;
+import dev.performer.data.NpyType;
+import dev.performer.savedmodel.SignatureSpec;
+import dev.performer.savedmodel.TaskCard;
 import dev.performer.training.ArrayBatchSource;
 import dev.performer.training.BatchSource;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.Objective;
 import dev.performer.training.TokenBatchSource;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BiFunction;
+import org.tensorflow.proto.DataType;
 
 /** Labelled examples of a file, as a model takes them. */
 sealed interface LabelledExamples {
@@ -27,8 +32,8 @@ sealed interface LabelledExamples {
   /** Holds out every 20th. */
   HeldOut<LabelledExamples> heldOut();
 
-  /** A batch as the signature takes it. */
-  Map<String, NpyArray> feeds(LabelledBatch batch);
+  /** A batch as a signature takes it, in inference. @param card names its inputs */
+  Map<String, NpyArray> feeds(LabelledBatch batch, SignatureSpec signature, TaskCard card);
 
   /** The first batch of a pass. */
   default LabelledBatch first() {
@@ -70,8 +75,11 @@ sealed interface LabelledExamples {
     }
 
     @Override
-    public Map<String, NpyArray> feeds(LabelledBatch batch) {
-      return input.feeds(batch.inputs(), batch.mask(), batch.rows(), batch.length());
+    public Map<String, NpyArray> feeds(
+        LabelledBatch batch, SignatureSpec signature, TaskCard card) {
+      return input
+          .in(signature, card.tokens(), card.mask())
+          .feeds(batch.inputs(), batch.mask(), batch.rows(), batch.length());
     }
   }
 
@@ -101,8 +109,16 @@ sealed interface LabelledExamples {
     }
 
     @Override
-    public Map<String, NpyArray> feeds(LabelledBatch batch) {
-      return batch.arrays();
+    public Map<String, NpyArray> feeds(
+        LabelledBatch batch, SignatureSpec signature, TaskCard card) {
+      Map<String, NpyArray> feeds = new LinkedHashMap<>(batch.arrays());
+      signature.inputs().values().stream()
+          .filter(input -> input.type() == DataType.DT_BOOL)
+          .forEach(
+              i ->
+                  feeds.putIfAbsent(
+                      i.name(), new NpyArray(NpyType.BOOL, new long[0], new byte[1])));
+      return feeds;
     }
   }
 }

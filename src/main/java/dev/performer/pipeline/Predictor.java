@@ -89,6 +89,18 @@ public final class Predictor implements AutoCloseable {
     return runner.run(sequences, batch, true, names, (outputs, ids, length) -> outputs);
   }
 
+  /**
+   * The names of what a model that was fine-tuned on labels guesses, one for each row: its class,
+   * the labels it has, or the classes of its tokens with spaces between them. Empty for others.
+   *
+   * @param outputs of {@code predict}
+   */
+  public List<String> names(Map<String, NpyArray> outputs) {
+    return model.card().map(ModelCard::task).filter(task -> task.kind() != null).stream()
+        .flatMap(task -> new Guesses(task).of(outputs).stream())
+        .toList();
+  }
+
   /** TensorFlow would say that some index of a table of positions does not exist. */
   private void requireShort(Map<String, NpyArray> inputs) {
     var card = model.card().map(ModelCard::languageModel).orElse(null);

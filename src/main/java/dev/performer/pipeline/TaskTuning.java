@@ -11,6 +11,7 @@ import dev.performer.pipeline.TaskReader.Known;
 import dev.performer.pipeline.TaskReader.Read;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelExporter;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TaskCard;
@@ -40,9 +41,15 @@ import java.util.Set;
  * else the export is the same model with other weights.
  *
  * @param validation for evaluation only; where it is null, every 20th example is held out
+ * @param evaluatedBy the signature that is evaluated and exported; null for the one that is trained
  */
 record TaskTuning(
-    Model model, FineTuneTask task, Path train, Path validation, SequenceBatching batching)
+    Model model,
+    FineTuneTask task,
+    Path train,
+    Path validation,
+    SequenceBatching batching,
+    String evaluatedBy)
     implements Tuning {
   @Override
   public String signature() {
@@ -52,7 +59,7 @@ record TaskTuning(
 
   @Override
   public String evaluated() {
-    return signature();
+    return evaluatedBy != null ? evaluatedBy : signature();
   }
 
   @Override
@@ -70,17 +77,20 @@ record TaskTuning(
     Optional<ImportedTask> labelled = Optional.empty();
     Trainable trainable;
     if (task.kind() == null) {
-      trainable = ImportedLoss.of(imported, spec.name(), task.losses(), first).trainable();
+      var loss = ImportedLoss.of(imported, spec.name(), task.losses(), first);
+      String other = imported.inference(evaluated());
+      trainable = (other.equals(spec.name()) ? loss : loss.evaluatedBy(other)).trainable();
     } else {
       var options = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
       labelled = Optional.of(labelled(imported, card, read, first, options, loop.seed(), progress));
       trainable = labelled.get().trainable();
-      card = labelled.get().card();
     }
+    String trained = card.output();
     List<String> outputs =
         task.kind() == null
             ? task.losses().stream().map(LossTerm::output).toList()
-            : List.of(card.output());
+            : List.of(trained);
+    card = labelled.map(ImportedTask::card).orElse(card);
     for (String output : Set.copyOf(outputs)) {
       if (labelled.isEmpty() || !labelled.get().hasHead()) {
         Tuning.requireTrainable(imported, model, spec.name(), output, progress);
@@ -119,7 +129,7 @@ record TaskTuning(
       long seed,
       Progress progress) {
     if (!task.hasNewLayer()) {
-      return ImportedTask.of(imported, card, options);
+      return evaluated(imported, ImportedTask.of(imported, card, options));
     }
     List<Standardization> units = task.kind().hasNumbers() ? TaskReader.units(read) : List.of();
     TaskCard scaled =
@@ -134,12 +144,32 @@ record TaskTuning(
             pad == null || pad.isEmpty() ? null : pad.getAsInt(),
             units,
             seed);
-    var labelled = ImportedTask.of(imported, scaled, head, options);
+    var labelled = evaluated(imported, ImportedTask.of(imported, scaled, head, options));
     var on = imported.signatures().get(card.signature()).output(card.output());
     progress.message("A new layer on the output " + on + " guesses " + named(read.classes()));
     // What cannot be cut out is found before anything is trained.
     new GraphCut(imported.graph(), labelled.inputs(), labelled.outputs(), labelled.variables());
     return labelled;
+  }
+
+  /** The task by the signature that is evaluated, whose inputs and output are found anew. */
+  private ImportedTask evaluated(ImportedModel imported, ImportedTask trained) {
+    String other = imported.inference(evaluated());
+    TaskCard card = trained.card();
+    if (other.equals(card.signature())) {
+      return trained;
+    } else if (evaluated().equals(card.signature())) {
+      return trained.evaluatedBy(other, card);
+    }
+    SignatureSpec spec = imported.signatures().get(other);
+    String tokens = card.tokens() == null ? null : ImportedLanguageModel.tokens(spec);
+    String mask = ImportedLanguageModel.mask(spec, tokens);
+    String known = spec.outputs().containsKey(card.output()) ? card.output() : null;
+    String output =
+        task.hasNewLayer()
+            ? TaskOutputs.forLayer(spec, known, task.kind())
+            : TaskOutputs.own(spec, known);
+    return trained.evaluatedBy(other, card.in(evaluated(), tokens, mask, output));
   }
 
   private static String named(List<String> classes) {
@@ -242,12 +272,10 @@ record TaskTuning(
       String output = isNew ? labelled.get().guessed() : card.output();
       LabelledBatch batch = held.first();
       float[] trained = labelled.get().output(trainer.session(), batch, output);
-      return Job.difference(
-          target,
-          isNew ? ImportedModel.DEFAULT_SIGNATURE : card.signature(),
-          held.feeds(batch),
-          output,
-          trained);
+      String name = isNew ? ImportedModel.DEFAULT_SIGNATURE : card.signature();
+      SignatureSpec called = SavedModelDirectory.open(target).signature(name);
+      var feeds = held.feeds(batch, called, card);
+      return Job.difference(target, name, feeds, output, trained);
     }
 
     private ModelCard card(TrainingResult result, TaskCard guessed) {

@@ -58,6 +58,12 @@ public record TokenInput(
         model.path(), spec, fed.tokens(), fed.mask(), tokenizer, longest, positions, padded, notes);
   }
 
+  /** How another signature takes the same sequences. */
+  TokenInput in(SignatureSpec other, String ids, String real) {
+    return new TokenInput(
+        model, other, ids, real, tokenizer, maxLength, positions, paddedLength, notes);
+  }
+
   /**
    * Reads FASTA, lines of text, a table or token ids, as {@link TokenizedSequences#read}; sequences
    * longer than the model takes, or than {@value #DEFAULT_LENGTH} tokens, are cropped.

@@ -78,21 +78,31 @@ public record TaskCard(
 
   /** The same with numbers that are learnt in these units. */
   public TaskCard withScales(List<Double> units) {
-    return with(signature, output, probabilities, units);
+    return with(signature, tokens, mask, output, probabilities, units);
   }
 
   /** The same of another signature's output, which gives logits or the numbers themselves. */
   public TaskCard of(String otherSignature, String otherOutput) {
-    return with(otherSignature, otherOutput, null, scales);
+    return with(otherSignature, tokens, mask, otherOutput, null, scales);
+  }
+
+  /** The same of another signature with such an output and inputs of its own. */
+  public TaskCard in(String otherSignature, String ids, String real, String otherOutput) {
+    return with(otherSignature, ids, real, otherOutput, probabilities, scales);
   }
 
   private TaskCard with(
-      String called, String guesses, Boolean isOfProbabilities, List<Double> units) {
+      String called,
+      String ids,
+      String real,
+      String guesses,
+      Boolean isOfProbabilities,
+      List<Double> units) {
     return new TaskCard(
         kind,
         called,
-        tokens,
-        mask,
+        ids,
+        real,
         guesses,
         isOfProbabilities,
         classes,

@@ -15,6 +15,7 @@ import dev.performer.graph.Variable;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,6 +41,8 @@ public record Trainability(
     List<Variable> trainable,
     List<Variable> blocked,
     List<Variable> unused) {
+  private static final String OLD_CONTROL_FLOW =
+      "loops and branches of TensorFlow 1 have no gradient here; save the model with TensorFlow 2";
   static final Trainability NONE = new Trainability(List.of(), List.of(), List.of(), List.of());
 
   static Trainability of(
@@ -71,10 +74,18 @@ public record Trainability(
     Predicate<Variable> isSeen = variable -> seen.contains(handle(variable));
     Predicate<Variable> isBlocked = variable -> behind.contains(handle(variable));
     return new Trainability(
-        List.copyOf(obstacles.values()),
+        listed(obstacles.values()),
         trainable.stream().filter(isSeen.and(isBlocked.negate())).toList(),
         trainable.stream().filter(isBlocked).toList(),
         trainable.stream().filter(isSeen.negate()).toList());
+  }
+
+  /** Loops of TensorFlow 1 are many ops with one and the same reason: one stands for all. */
+  private static List<GradientObstacle> listed(Collection<GradientObstacle> all) {
+    Set<String> seen = new HashSet<>();
+    Predicate<GradientObstacle> isNew =
+        obstacle -> !obstacle.reason().equals(OLD_CONTROL_FLOW) || seen.add(OLD_CONTROL_FLOW);
+    return all.stream().filter(isNew).toList();
   }
 
   /** What is left of it once the gradients are built, of outputs of the graph. */
@@ -161,8 +172,7 @@ public record Trainability(
       return "a gather with negative batch_dims has no gradient here";
     }
     return switch (op) {
-      case "Enter", "Exit", "NextIteration", "LoopCond", "Switch", "Merge" ->
-          "loops and branches of TensorFlow 1 have no gradient here";
+      case "Enter", "Exit", "NextIteration", "LoopCond", "Switch", "Merge" -> OLD_CONTROL_FLOW;
       default -> isDifferentiable(op) ? null : "the op has no gradient here";
     };
   }

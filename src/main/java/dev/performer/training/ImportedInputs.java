@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.graph.Tensors;
 import dev.performer.savedmodel.ImportedModel;
+import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.util.LinkedHashMap;
@@ -70,17 +71,22 @@ record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, St
   }
 
   Feed feed(LabelledBatch batch) {
-    Feed feed = new Feed();
+    return feed(new Feed(), batch);
+  }
+
+  /** Adds these inputs to others in the same graph. */
+  Feed feed(Feed feed, LabelledBatch batch) {
     for (TensorSpec input : spec.inputs().values()) {
       String name = input.name();
       if (tokens == null) {
         feed.put(input(name), ImportedModel.tensor(input, batch.arrays().get(name)));
       } else {
+        var own = name.equals(mask) ? InputFeed.MASK : InputFeed.of(input);
         int[] values =
             name.equals(tokens)
                 ? batch.inputs()
-                : name.equals(mask) ? batch.mask() : new int[batch.inputs().length];
-        feed.put(input(name), values, batch.rows(), batch.length());
+                : own.values(input, batch.mask(), batch.rows(), batch.length());
+        feed.put(input(name), values, InputFeed.shape(input, batch.rows(), batch.length()));
       }
     }
     return feed;

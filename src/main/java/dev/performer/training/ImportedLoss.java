@@ -37,6 +37,8 @@ public final class ImportedLoss {
 
   private final ImportedInputs inputs;
   private final List<LossTerm> terms;
+  private final List<Target> of;
+  private final ImportedLoss trained; // by another signature; null where it is this one
   private final Map<Target, Output<?>> targets = new LinkedHashMap<>();
   private final Output<TFloat32> weights; // [B]
   private final Output<TFloat32> loss;
@@ -51,11 +53,21 @@ public final class ImportedLoss {
   }
 
   private ImportedLoss(
-      ImportedModel model, String signature, List<LossTerm> terms, List<Target> of) {
+      ImportedModel model,
+      String signature,
+      List<LossTerm> terms,
+      List<Target> of,
+      ImportedLoss trained) {
     inputs = ImportedInputs.of(model, signature, null, null);
     this.terms = terms;
-    Ops tf = Ops.create(model.graph()).withSubScope("loss");
-    weights = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1))).asOutput();
+    this.of = of;
+    this.trained = trained;
+    Ops tf = Ops.create(model.graph()).withSubScope(trained == null ? "loss" : "evaluation");
+    weights =
+        trained == null
+            ? tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1))).asOutput()
+            : trained.weights;
+    targets.putAll(trained == null ? Map.of() : trained.targets);
     List<Operand<TFloat32>> parts = new ArrayList<>();
     Operand<TFloat32> total = null;
     for (int i = 0; i < terms.size(); i++) {
@@ -102,7 +114,12 @@ public final class ImportedLoss {
       require(fits, text, name, term.output(), given, term.kind().label(), row);
       targets.add(new Target(term.target(), isOfIds, isOfIds ? ids : row));
     }
-    return new ImportedLoss(model, signature, terms, targets);
+    return new ImportedLoss(model, signature, terms, targets, null);
+  }
+
+  /** The same losses where another signature with such inputs and outputs is evaluated. */
+  public ImportedLoss evaluatedBy(String signature) {
+    return new ImportedLoss(inputs.model(), signature, terms, of, this);
   }
 
   private static boolean fits(NpyArray target, List<Long> row) {
@@ -131,16 +148,19 @@ public final class ImportedLoss {
   /** The graph with its loss; a new session has the model's stored values. */
   public Trainable trainable() {
     ImportedModel model = inputs.model();
+    ImportedLoss learnt = trained == null ? this : trained;
     return Trainable.builder(model.graph(), model::variables, model::restore)
-        .loss(loss)
-        .sums(sums)
-        .feed(batch -> feed(inputs.fit(batch)))
+        .loss(learnt.loss)
+        .sums(learnt.sums)
+        .evaluation(sums)
+        .feed(batch -> feed(learnt, learnt.inputs.fit(inputs.fit(batch))))
         .measures(new Measures(Optional.of(each), Terms::new))
         .build();
   }
 
-  private Feed feed(LabelledBatch batch) {
-    Feed feed = inputs.feed(batch).put(weights, Tensors.of(batch.weights(), batch.rows()));
+  private Feed feed(ImportedLoss learnt, LabelledBatch batch) {
+    Feed feed = inputs.feed(learnt.inputs.feed(batch), batch);
+    feed.put(weights, Tensors.of(batch.weights(), batch.rows()));
     targets.forEach(
         (target, placeholder) -> {
           NpyArray array = batch.arrays().get(target.name());

@@ -29,6 +29,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
+import org.tensorflow.types.family.TType;
 
 /**
  * What an imported model guesses of labelled examples, by an output of its own or by a new layer on
@@ -63,6 +64,10 @@ public final class ImportedTask {
       Pooling pooling, int width, Integer pad, List<Standardization> units, long seed) {}
 
   private final TaskCard card;
+  private final Optional<Head> head;
+  private final LossGraph.Options options;
+  private final ImportedTask trained; // by another signature; null where it is this one
+  private final String scope;
   private final ImportedInputs inputs;
   private final Ops tf;
   private final Variables added;
@@ -71,32 +76,52 @@ public final class ImportedTask {
   private final Map<String, Operand<?>> outputs = new LinkedHashMap<>();
 
   private ImportedTask(
-      ImportedModel model, TaskCard card, Optional<Head> head, LossGraph.Options options) {
+      ImportedModel model,
+      String signature,
+      TaskCard card,
+      Optional<Head> head,
+      LossGraph.Options options,
+      ImportedTask trained) {
     this.card = card;
-    inputs = ImportedInputs.of(model, card.signature(), card.tokens(), card.mask());
-    tf = Ops.create(model.graph()).withSubScope("task");
-    added = new Variables(Ops.create(model.graph()));
+    this.head = head;
+    this.options = options;
+    this.trained = trained;
+    inputs = ImportedInputs.of(model, signature, card.tokens(), card.mask());
+    tf = Ops.create(model.graph()).withSubScope(trained == null ? "task" : "evaluation");
+    added = trained == null ? new Variables(Ops.create(model.graph())) : trained.added;
+    scope = trained == null ? freeScope() : trained.scope;
     Operand<TFloat32> output = inputs.output(tf, card.output());
     guess = head.isPresent() ? layer(output, head.get()) : own(output);
-    loss = loss(options);
+    loss = loss();
     outputs.put(guessed(), guess);
     if (card.kind().hasClasses()) {
       outputs.put(PROBABILITIES, tf.nn.softmax(guess));
     } else if (!card.kind().hasNumbers()) {
       outputs.put(PROBABILITIES, tf.math.sigmoid(guess));
     }
-    outputs.putIfAbsent(card.output(), model.output(card.signature(), card.output()));
+    outputs.putIfAbsent(card.output(), model.output(signature, card.output()));
   }
 
   /** A new layer on the card's output. */
   public static ImportedTask of(
       ImportedModel model, TaskCard card, Head head, LossGraph.Options options) {
-    return new ImportedTask(model, card, Optional.of(head), options);
+    return new ImportedTask(model, card.signature(), card, Optional.of(head), options, null);
   }
 
   /** The card's output itself: logits, probabilities, or the numbers. */
   public static ImportedTask of(ImportedModel model, TaskCard card, LossGraph.Options options) {
-    return new ImportedTask(model, card, Optional.empty(), options);
+    return new ImportedTask(model, card.signature(), card, Optional.empty(), options, null);
+  }
+
+  /**
+   * The same task where it is evaluated and exported by another signature, such as one without
+   * dropout; its layer is the same.
+   *
+   * @param signature as imported
+   * @param other the card with inputs and output of that signature
+   */
+  public ImportedTask evaluatedBy(String signature, TaskCard other) {
+    return new ImportedTask(inputs.model(), signature, other, head, options, this);
   }
 
   /** What the model guesses, or is to. */
@@ -116,7 +141,11 @@ public final class ImportedTask {
       x = tf.math.mean(states, tf.constant(IntStream.range(1, rank - 1).toArray()));
     }
     int count = card.classes().size();
-    Parameters parameters = Parameters.create(tf, added, head.seed()).in(scope());
+    Parameters all =
+        trained == null
+            ? Parameters.create(tf, added, head.seed())
+            : Parameters.existing(added::get);
+    Parameters parameters = all.in(scope);
     Operand<TFloat32> guessed = Dense.logits(parameters, head.width(), count).apply(tf, x);
     if (!card.kind().hasNumbers()) {
       return guessed;
@@ -131,16 +160,16 @@ public final class ImportedTask {
   }
 
   /** A name that no variable of the model begins with. */
-  private String scope() {
-    String scope = SCOPE;
-    for (int i = 1; begins(scope); i++) {
-      scope = SCOPE + "_" + i;
+  private String freeScope() {
+    String free = SCOPE;
+    for (int i = 1; begins(free); i++) {
+      free = SCOPE + "_" + i;
     }
-    return scope;
+    return free;
   }
 
-  private boolean begins(String scope) {
-    return inputs.model().variables().stream().anyMatch(v -> v.name().startsWith(scope + "/"));
+  private boolean begins(String name) {
+    return inputs.model().variables().stream().anyMatch(v -> v.name().startsWith(name + "/"));
   }
 
   /** 1 at real tokens, as the model's own mask or its tokens have it; null where unknown. */
@@ -191,15 +220,17 @@ public final class ImportedTask {
     return isBinary ? tf.concat(List.of(tf.zerosLike(x), x), tf.constant(-1)) : x;
   }
 
-  private LossGraph loss(LossGraph.Options options) {
-    var any = Placeholder.shape(Shape.of(-1, -1));
-    Output<TFloat32> weights = tf.placeholder(TFloat32.class, any).asOutput(); // [B, K] or [B, L]
+  private LossGraph loss() {
+    Output<TFloat32> weights = // [B, K] or [B, L]
+        trained == null ? fed(TFloat32.class) : trained.loss.weights();
     if (card.kind().hasClasses()) {
-      Output<TInt32> targets = tf.placeholder(TInt32.class, any).asOutput(); // [B, 1] or [B, L]
+      Output<TInt32> targets = // [B, 1] or [B, L]
+          trained == null ? fed(TInt32.class) : trained.loss.targets().expect(TInt32.class);
       var logits = card.kind().isOfTokens() ? guess : tf.expandDims(guess, tf.constant(1));
       return LossGraph.build(tf, logits, targets, weights, options);
     }
-    Output<TFloat32> targets = tf.placeholder(TFloat32.class, any).asOutput(); // [B, K]
+    Output<TFloat32> targets = // [B, K]
+        trained == null ? fed(TFloat32.class) : trained.loss.targets().expect(TFloat32.class);
     if (!card.kind().hasNumbers()) {
       return LossGraph.ofFlags(tf, guess, targets, weights);
     } else if (card.scales() == null) {
@@ -212,6 +243,10 @@ public final class ImportedTask {
     return new LossGraph(targets, weights, of.loss(), of.sums());
   }
 
+  private <T extends TType> Output<T> fed(Class<T> type) {
+    return tf.placeholder(type, Placeholder.shape(Shape.of(-1, -1))).asOutput();
+  }
+
   /** The variables of model and layer. */
   public List<Variable> variables() {
     List<Variable> all = new ArrayList<>(inputs.model().variables());
@@ -221,13 +256,20 @@ public final class ImportedTask {
 
   /** The graph with its loss; a new session has the model's stored values and a new layer's. */
   public Trainable trainable() {
+    ImportedTask learnt = trained == null ? this : trained;
     return Trainable.builder(inputs.model().graph(), this::variables, this::initialize)
-        .loss(loss.loss())
-        .sums(loss.sums())
-        .feed(batch -> inputs.feed(inputs.fit(batch)).putLabels(loss, inputs.fit(batch)))
-        .activation(LOGITS, guess.asOutput())
+        .loss(learnt.loss.loss())
+        .sums(learnt.loss.sums())
+        .evaluation(loss.sums())
+        .feed(batch -> feed(learnt, learnt.inputs.fit(inputs.fit(batch))))
+        .activation(LOGITS, learnt.guess.asOutput())
         .measures(new Measures(Optional.of(guess.asOutput()), tallies()))
         .build();
+  }
+
+  private Feed feed(ImportedTask learnt, LabelledBatch batch) {
+    Feed feed = inputs.feed(batch).putLabels(loss, batch);
+    return learnt == this ? feed : learnt.inputs.feed(feed, batch);
   }
 
   private void initialize(Session session) {

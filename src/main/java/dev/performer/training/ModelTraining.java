@@ -66,6 +66,9 @@ public record ModelTraining(
         RunDirectory run =
             RunDirectory.open(place.directory(), place.resume(), settings, progress);
         Graph graph = new Graph()) {
+      if (!place.resume() && PerformerTraining.beginsClassifierAnew(config, start)) {
+        progress.message("the model to start from has no such classifier; it begins anew");
+      }
       Trainable model = trainable(graph, start);
       var measures = measured.apply(model);
       var best = Validation.of(model, validation, loop.evaluationBatches(), measures);

@@ -15,6 +15,7 @@ import dev.performer.nn.Dropout;
 import dev.performer.nn.HeadMixer;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -33,6 +34,8 @@ import org.tensorflow.types.TInt64;
 
 /** A new {@link Performer} with the loss of its task and what shows how it learns. */
 final class PerformerTraining {
+  private static final String CLASSIFIER = "classifier/";
+
   private final Ops tf;
   private final Inputs inputs;
   private final Output<?> targets; // [B, 1] or [B, L]
@@ -59,8 +62,8 @@ final class PerformerTraining {
    *
    * @param loop its seed, averages, losses and precision; evaluation is float32
    * @param start weights to begin with, by name, instead of random ones; projections are drawn in
-   *     any case. Empty for none
-   * @throws PerformerException if {@code start} lacks a weight, or has one of another shape
+   *     any case. Empty for none A classifier that they lack begins at random
+   * @throws PerformerException if {@code start} lacks another weight, or has one of another shape
    */
   static Trainable build(
       Graph graph, PerformerConfig config, LoopOptions loop, Map<String, NpyArray> start) {
@@ -88,8 +91,11 @@ final class PerformerTraining {
             session -> {
               variables.initialize(session);
               if (!start.isEmpty()) {
-                requireAlike(weights, start);
-                PerformerModels.assign(tf.withSubScope("start"), session, weights, start);
+                boolean isNew = beginsClassifierAnew(config, start);
+                var body = new ArrayList<>(weights);
+                body.removeIf(weight -> isNew && weight.name().startsWith(CLASSIFIER));
+                requireAlike(body, start);
+                PerformerModels.assign(tf.withSubScope("start"), session, body, start);
               }
             });
     Outputs inference = outputs;
@@ -203,14 +209,26 @@ final class PerformerTraining {
     return tf.dtypes.cast(x, TFloat64.class).asOutput();
   }
 
+  /** Whether the weights to begin with have no classifier of the configured sizes. */
+  static boolean beginsClassifierAnew(PerformerConfig config, Map<String, NpyArray> start) {
+    return !start.isEmpty()
+        && Performer.shapes(config).entrySet().stream()
+            .filter(v -> v.getKey().startsWith(CLASSIFIER))
+            .anyMatch(v -> !isAlike(start.get(v.getKey()), v.getValue()));
+  }
+
+  private static boolean isAlike(NpyArray value, Shape shape) {
+    return value != null && Shape.of(value.shape()).equals(shape);
+  }
+
   private static void requireAlike(List<Variable> weights, Map<String, NpyArray> start) {
     for (Variable variable : weights) {
       NpyArray value = start.get(variable.name());
       String found = value == null ? "" : ": " + value + " for " + variable.shape();
       String what = value == null ? "no weight" : "another shape of";
-      boolean isAlike = value != null && Shape.of(value.shape()).equals(variable.shape());
       String text = "the model to start from has %s %s%s; its sizes must be the recipe's";
-      PerformerException.require(isAlike, text, what, variable.name(), found);
+      PerformerException.require(
+          isAlike(value, variable.shape()), text, what, variable.name(), found);
     }
   }
 }

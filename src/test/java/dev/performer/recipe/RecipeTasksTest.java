@@ -10,8 +10,12 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Overrides;
 import dev.performer.data.TokenBatch;
+import dev.performer.graph.Variables;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 import dev.performer.pipeline.TrainJob;
+import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.study.UnigramBaseline;
@@ -36,6 +40,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.tensorflow.Graph;
+import org.tensorflow.Session;
+import org.tensorflow.op.Ops;
 
 /** Regression and span corruption, from a recipe to the exported model. */
 class RecipeTasksTest {
@@ -108,6 +115,50 @@ class RecipeTasksTest {
     TrainJob next =
         TrainJob.of(recipe, temporary.resolve("next")).startingFrom(exported).pausingAt(1);
     assertThat(train(next).result().before().loss()).isCloseTo(best.loss(), within(0.01));
+  }
+
+  @Test
+  void aClassifierThatTheModelToStartFromLacksBeginsAnew() {
+    Recipe recipe = TinyRecipe.in(temporary, with(REGRESSION, "training.learningRate=1e-9"));
+    var encoder = recipe.model().with("task=encoder", "classes=0");
+    Path from = temporary.resolve("encoder");
+    Map<String, NpyArray> weights = initial(encoder);
+    PerformerModels.write(encoder, weights, ModelCard.of(null, null, null, null), from, false);
+    List<String> messages = new ArrayList<>();
+    Progress listening =
+        new Progress() {
+          @Override
+          public void message(String line) {
+            messages.add(line);
+          }
+        };
+    Path run = temporary.resolve("classifier");
+    TrainJob.of(recipe, run).startingFrom(from).run(listening);
+    assertThat(messages).anyMatch(line -> line.contains("classifier") && line.contains("anew"));
+    var trained = PerformerModels.load(run.resolve("model")).weights();
+    String kernel = "layer_0/mlp/in/kernel";
+    assertThat(trained.get(kernel).floats())
+        .usingComparatorWithPrecision(1e-5f)
+        .containsExactly(weights.get(kernel).floats());
+    assertThat(trained).containsKey("classifier/logits/kernel");
+
+    var other = encoder.with("mlpSize=8");
+    Path smaller = temporary.resolve("smaller");
+    PerformerModels.write(
+        other, initial(other), ModelCard.of(null, null, null, null), smaller, false);
+    TrainJob next = TrainJob.of(recipe, temporary.resolve("none")).startingFrom(smaller);
+    assertThatThrownBy(() -> train(next)).hasMessageContaining("layer_0/mlp/in/kernel");
+  }
+
+  private static Map<String, NpyArray> initial(PerformerConfig config) {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Ops tf = Ops.create(graph);
+      Variables variables = new Variables(tf);
+      Performer.build(tf, variables, config, 3);
+      variables.initialize(session);
+      return PerformerModels.values(session, variables.all());
+    }
   }
 
   /** Of as many batches as an evaluation has. */
