@@ -165,6 +165,11 @@ class FamiliesTest {
   }
 
   @Test
+  void bfloat16OfKerasIsNamed() {
+    refused(ALL.resolve("bfloat16.weights.h5"), "bfloat16", "float32");
+  }
+
+  @Test
   void anEncoderIsReadWithoutItsHead() {
     ImportOptions encoder = ImportOptions.builder().task("encoder").build();
     for (String name : new String[] {"xlm_roberta_classifier", "distilbert_classifier", "gpt2"}) {
