@@ -172,15 +172,11 @@ run ./performer import "$minilm" --output "$work/minilm" >>"$log"
 run "$python" ci/interop/check_minilm.py make "$minilm" "$work/texts/held.npz" "$work/minilm-inputs.npz"
 run ./performer predict "$work/minilm" --inputs "$work/minilm-inputs.npz" --output "$work/minilm-java.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py compare "$minilm" "$work/minilm-inputs.npz" "$work/minilm-java.npz"
-<<<<<<< HEAD
 run ./performer predict "$work/minilm" --signature embed --inputs "$work/minilm-inputs.npz" --output "$work/minilm-embed.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py vectors "$minilm" "$work/minilm-inputs.npz" "$work/minilm-embed.npz"
 run ./performer embed "$work/minilm" --data "$work/texts/held.npz" --output "$work/minilm-vectors.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py vectors "$minilm" "$work/texts/held.npz" "$work/minilm-vectors.npz"
-# Other runtimes: the encoder, causal models with FAVOR+ of each kind and with exact attention, and what is cut out of an import.
-=======
 # Other runtimes: the encoder, what was fine-tuned and what was cut out of a graph, causal and masked models with FAVOR+ and exact attention.
->>>>>>> main
 run ./performer train training/protein-causal.yaml --output "$work/run-exact" --set 'model.attention={exact: true}' --set training.steps=1 \
   --set training.batchTokens=256 --set data.length=64 --set model.layers=2 --set training.evaluateEvery=0 >>"$log"
 run "$python" ci/interop/check_runtimes.py "$work" "$work/minilm" "$work/java/cut" "$work/run-protein-exp/model:serving_default:onnx" \
