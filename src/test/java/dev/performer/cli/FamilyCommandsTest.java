@@ -8,6 +8,7 @@ import dev.performer.data.Npz;
 import dev.performer.data.StrictJson;
 import dev.performer.savedmodel.ReferenceModels;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -46,6 +47,18 @@ class FamilyCommandsTest {
     Path archive = ALL.resolve("hub_bert_mlm/model.keras");
     assertThat(CommandLineRun.of("inspect", archive).done().out())
         .contains("KerasHub (BertMaskedLM)", "vocabulary of 120", "WordPiece, 120 tokens");
+  }
+
+  @Test
+  void aTokenizerOfSentencePieceIsLeftOut() throws IOException {
+    Path own = Files.createDirectories(folder.resolve("xlm"));
+    for (String file : new String[] {"config.json", "tf_model.h5"}) {
+      Files.copy(ALL.resolve("xlm_roberta_classifier").resolve(file), own.resolve(file));
+    }
+    Files.writeString(own.resolve("tokenizer.json"), "{\"model\": {\"type\": \"Unigram\"}}");
+    Path model = folder.resolve("model");
+    assertThat(CommandLineRun.of("import", own, "--output", model).done().out())
+        .contains("no tokenizer", "tokenizer.json", "SentencePiece");
   }
 
   @Test
