@@ -77,6 +77,10 @@ final class FunctionBody {
     return read;
   }
 
+  List<DataType> types() {
+    return types;
+  }
+
   List<String> results() {
     return results;
   }
