@@ -117,10 +117,16 @@ record LanguageTuning(
           ModelCards.provenance(
               from, on, options.loop().seed(), result.bestStep(), result.before(), result.best());
       var attention = old.map(ModelCard::attention).orElse(null);
-      return ModelCard.of(attention, spec.cardVocabulary(), evaluation.tensors(), provenance)
+      return ModelCard.of(attention, spec.cardVocabulary(), tensors(), provenance)
           .withConfig(old.map(ModelCard::config).orElse(null))
           .withEmbedding(old.map(ModelCard::embedding).orElse(null))
           .withData(old.map(ModelCard::data).orElse(null));
+    }
+
+    /** As the export is used; whether it learnt to end a sequence goes along. */
+    private ModelCard.LanguageModel tensors() {
+      boolean learntEnd = batching.end() || spec.tokenizer().ends().isEmpty();
+      return evaluation.tensors().withEnd(learntEnd);
     }
 
     private TokenBatch batch(Batching batching) {
