@@ -2,6 +2,7 @@
 
     check_minilm.py make MODEL_FOLDER TEXTS.npz INPUTS.npz     some of the texts as the signature's inputs
     check_minilm.py compare MODEL_FOLDER INPUTS.npz OUTPUTS.npz
+    check_minilm.py vectors MODEL_FOLDER TOKENS.npz VECTORS.npz     of ./performer embed, or of the signature embed
 """
 
 import json
@@ -63,6 +64,18 @@ def bert(ids, mask):
 
 
 inputs, outputs = np.load(first), np.load(second)
+if action == "vectors":
+    # Mean over the tokens, then length 1, as modules.json of the model has it.
+    names = ("input_word_ids", "input_mask") if "input_mask" in inputs else ("tokens", "mask")
+    tokens, mask = (inputs[name][:6, :256].astype(int) for name in names)  # its longest text
+    states = bert(tokens * mask, mask) * mask[..., None]
+    mean = states.sum(1) / mask.sum(1, keepdims=True)
+    expected = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    worst = np.abs(outputs["embedding"][:6] - expected).max()
+    if not worst <= 1e-5:
+        sys.exit(f"vectors of texts differ from sentence-transformers' formula by {worst:.1e}")
+    print(f"vectors of texts are sentence-transformers' to {worst:.1e}", file=sys.stderr)
+    sys.exit()
 real = inputs["input_mask"][..., None]
 expected = bert(inputs["input_word_ids"], inputs["input_mask"]) * real
 difference = np.abs(outputs["sequence_output"] * real - expected).max() / np.abs(expected).max()

@@ -165,6 +165,11 @@ def hugging_face():
             kind = t.GPT2TokenizerFast if config.model_type == "gpt2" else t.RobertaTokenizerFast
             tokenizer = kind(f"{folder}/vocab.json", f"{folder}/merges.txt")
             ids = [{"text": text, "ids": tokenizer(text)["input_ids"]} for text in texts()]
+            if greedy:  # of "The quick", tokens that the tokenizer has
+                row = tokenizer("The quick")["input_ids"]
+                for _ in range(10):
+                    row.append(int(model(np.array([row])).logits[0, -1, : len(tokenizer)].numpy().argmax()))
+                expected["continuation"] = np.array(row[-10:], "int32")
         write(folder, expected, ids)
 
     sizes = dict(num_hidden_layers=LAYERS, num_attention_heads=HEADS, hidden_size=WIDTH, intermediate_size=MLP)
@@ -267,6 +272,8 @@ def keras_hub():
     case("hub_gpt2_preset", m.GPT2CausalLM(m.GPT2Backbone(vocabulary_size=size, **dict(sizes, num_layers=12)), preprocessor=head), 0,
          bpe, framed=False, preset=True)
     shutil.rmtree(scratch)
+    half = keras.Sequential([keras.Input([2]), keras.layers.Dense(2, dtype="bfloat16")])
+    half.save_weights(os.path.join(root, "bfloat16.weights.h5"))
 
 
 os.makedirs(root, exist_ok=True)

@@ -14,9 +14,12 @@ import io.jhdf.object.datatype.DataType;
 import io.jhdf.object.datatype.FixedPoint;
 import io.jhdf.object.datatype.FloatingPoint;
 import java.lang.reflect.Array;
+import java.util.Arrays;
+import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /**
  * The datasets of an HDF5 file by path. Claims are checked against the size of the file before
@@ -72,8 +75,20 @@ final class Hdf5Tensors {
     } catch (PerformerException e) {
       throw e;
     } catch (RuntimeException | StackOverflowError | OutOfMemoryError | InternalError e) {
+      String opaque =
+          where + " holds bfloat16 as Keras keeps it, which is not read; save it in float32";
+      if (isOpaque(e)) {
+        throw new PerformerException(opaque, e);
+      }
       throw new PerformerException(where + " is damaged or no HDF5 file of Keras: " + reason(e), e);
     }
+  }
+
+  /** Whether jhdf failed at a type without a tag, which h5py gives to what is no type of HDF5. */
+  private static boolean isOpaque(Throwable e) {
+    return Stream.iterate(e, Objects::nonNull, Throwable::getCause)
+        .flatMap(cause -> Arrays.stream(cause.getStackTrace()))
+        .anyMatch(frame -> frame.getClassName().endsWith(".OpaqueDataType"));
   }
 
   private static String reason(Throwable e) {

@@ -111,6 +111,11 @@ public final class JsonTokenizer implements Tokenizer {
     return of(tree.toString().getBytes(StandardCharsets.UTF_8), json.source(), ids);
   }
 
+  /** A file of SentencePiece beside a checkpoint, which no tokenizer here reads. */
+  public static Optional<Path> unreadBeside(Path checkpoint) {
+    return TokenizerFiles.sentencePiece(checkpoint);
+  }
+
   /** The bytes of its tokenizer.json. */
   public byte[] file() {
     return file.clone();

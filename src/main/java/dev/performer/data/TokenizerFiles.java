@@ -23,6 +23,8 @@ import java.util.zip.ZipFile;
 final class TokenizerFiles {
   private static final String SETTINGS = "tokenizer_config.json";
   private static final String MERGES = "merges.txt";
+  private static final List<String> SENTENCE_PIECE =
+      List.of("sentencepiece.bpe.model", "spiece.model", "tokenizer.model");
   private static final int LONGEST = 256 << 20;
 
   private TokenizerFiles() {}
@@ -66,7 +68,10 @@ final class TokenizerFiles {
       Path json = folder.resolve(JsonTokenizer.FILE);
       if (Files.isRegularFile(json)) {
         JsonNode tree = StrictJson.readTree(json);
-        return tree.has("class_name") ? inPreset(folder, tree) : read(folder, JsonTokenizer.FILE);
+        if (tree.has("class_name")) {
+          return inPreset(folder, tree);
+        }
+        return isUnigram(tree) ? Optional.empty() : read(folder, JsonTokenizer.FILE);
       }
       boolean hasMerges = Files.isRegularFile(folder.resolve(MERGES));
       Optional<JsonTokenizer> words = read(folder, "vocab.txt");
@@ -74,6 +79,22 @@ final class TokenizerFiles {
     } catch (IOException e) {
       throw DataFile.unreadable(checkpoint, e);
     }
+  }
+
+  private static boolean isUnigram(JsonNode tokenizer) {
+    return tokenizer.at("/model/type").asText().equals("Unigram");
+  }
+
+  /** What lies beside a checkpoint of SentencePiece, which is not read. */
+  static Optional<Path> sentencePiece(Path checkpoint) {
+    Path folder =
+        Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
+    Path json = folder.resolve(JsonTokenizer.FILE);
+    if (Files.isRegularFile(json)) {
+      return Optional.of(json).filter(file -> isUnigram(StrictJson.readTree(file)));
+    }
+    var files = SENTENCE_PIECE.stream().map(folder::resolve).filter(Files::isRegularFile);
+    return files.findFirst();
   }
 
   private static Optional<JsonTokenizer> read(Path folder, String name) {

@@ -37,14 +37,22 @@ final class ArrayTaskReader {
   private final SignatureSpec spec;
   private final FineTuneTask task;
   private final int size;
+  private final Map<String, TensorSpec> inputs = new LinkedHashMap<>();
+  private final Map<String, NpyArray> scalars = new LinkedHashMap<>(); // whether it trains: no
 
   ArrayTaskReader(SignatureSpec spec, FineTuneTask task, SequenceBatching batching) {
     this.spec = spec;
     this.task = task;
+    for (TensorSpec input : spec.inputs().values()) {
+      if (!input.shape().isUnknown() && input.shape().numDimensions() == 0) {
+        scalars.put(input.name(), ImportedModel.zero(input));
+      } else {
+        inputs.put(input.name(), input);
+      }
+    }
     int fixed =
-        spec.inputs().values().stream()
-            .mapToInt(
-                i -> i.shape().isUnknown() || i.shape().isScalar() ? 0 : (int) i.shape().get(0))
+        inputs.values().stream()
+            .mapToInt(i -> i.shape().isUnknown() ? 0 : (int) i.shape().get(0))
             .max()
             .orElse(0);
     int wished = batching.size() instanceof BatchSize.Sequences given ? given.count() : ROWS;
@@ -53,7 +61,7 @@ final class ArrayTaskReader {
 
   /** Whether there is an array for each input. */
   boolean fits(Collection<String> arrays) {
-    return arrays.containsAll(spec.inputs().keySet());
+    return arrays.containsAll(inputs.keySet());
   }
 
   Read read(Path file, Known known) {
@@ -63,7 +71,7 @@ final class ArrayTaskReader {
             : file.toString().toLowerCase(java.util.Locale.ROOT).endsWith(".npz")
                 ? ArrayRows.npz(file)
                 : records(file, known);
-    spec.inputs().keySet().forEach(rows::requireArray);
+    inputs.keySet().forEach(rows::requireArray);
     List<String> labels =
         task.kind() == null
             ? task.losses().stream().map(LossTerm::target).distinct().toList()
@@ -91,7 +99,7 @@ final class ArrayTaskReader {
   }
 
   private ArrayRows records(Path file, Known known) {
-    Set<String> features = new LinkedHashSet<>(spec.inputs().keySet());
+    Set<String> features = new LinkedHashSet<>(inputs.keySet());
     if (task.kind() == null) {
       task.losses().forEach(loss -> features.add(loss.target()));
     } else {
@@ -103,7 +111,7 @@ final class ArrayTaskReader {
     int[] all = IntStream.range(0, flat.size()).toArray();
     for (String feature : features) {
       NpyArray array = flat.rows(feature, all);
-      TensorSpec input = spec.inputs().get(feature);
+      TensorSpec input = inputs.get(feature);
       shaped.put(feature, input == null ? array : shaped(file, input, array));
     }
     return ArrayRows.of(flat.name(), shaped);
@@ -141,9 +149,9 @@ final class ArrayTaskReader {
     boolean isOne = task.kind() != null && task.kind().hasClasses() && !task.kind().isOfTokens();
     require(
         isOne, "%s: images of a folder have one class each: they are for classification", folder);
-    TensorSpec input = spec.inputs().values().iterator().next();
+    TensorSpec input = inputs.values().iterator().next();
     boolean isImage =
-        spec.inputs().size() == 1
+        inputs.size() == 1
             && !input.shape().isUnknown()
             && input.shape().numDimensions() == 4
             && List.of(1L, 3L).contains(input.shape().get(3));
@@ -171,7 +179,7 @@ final class ArrayTaskReader {
   /** The first rows must be what the inputs take. */
   private void requireInputs(ArrayRows rows) {
     int[] places = new int[size]; // the first row again and again
-    spec.inputs()
+    inputs
         .values()
         .forEach(
             input -> {
@@ -185,7 +193,8 @@ final class ArrayTaskReader {
 
   private Map<String, NpyArray> inputs(ArrayRows rows, int[] places) {
     Map<String, NpyArray> arrays = new LinkedHashMap<>();
-    spec.inputs().keySet().forEach(name -> arrays.put(name, rows.rows(name, places)));
+    inputs.keySet().forEach(name -> arrays.put(name, rows.rows(name, places)));
+    arrays.putAll(scalars);
     return arrays;
   }
 

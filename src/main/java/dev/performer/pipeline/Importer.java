@@ -96,7 +96,7 @@ public record Importer(
     Supplier<Optional<Tokenizer>> beside =
         () -> JsonTokenizer.beside(path).map(found -> isLower ? found.lowerCase() : found);
     var given = tokenizer.or(() -> isOpen ? beside.get() : Optional.empty());
-    ImportedWeights read = given.map(own::withTokenizer).orElse(own);
+    ImportedWeights read = given.map(own::withTokenizer).orElseGet(() -> withoutTokenizer(own));
     ImportedWeights weights =
         sentences
             .map(s -> read.withEmbedding(Optional.ofNullable(s.embedding()), s.notes()))
@@ -114,6 +114,18 @@ public record Importer(
         weights.notes(),
         weights.notFinite(),
         step.orElse(OptionalLong.empty()));
+  }
+
+  private ImportedWeights withoutTokenizer(ImportedWeights own) {
+    var other =
+        own.tokenizer().isEmpty() ? JsonTokenizer.unreadBeside(path) : Optional.<Path>empty();
+    String line =
+        "no tokenizer: %s is SentencePiece's, which is not read; the model takes token ids";
+    return other
+        .map(
+            file ->
+                own.withEmbedding(Optional.empty(), List.of(line.formatted(file.getFileName()))))
+        .orElse(own);
   }
 
   private boolean isSavedModel() {

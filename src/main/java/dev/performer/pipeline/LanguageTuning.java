@@ -54,7 +54,8 @@ record LanguageTuning(
     FineTuneOptions.Data data = data();
     var options = new FineTuneOptions(spec.objective(), batching.of(spec), loop);
     var language = ImportedLanguageModel.of(imported, spec.tensors());
-    Tuning.requireTrainable(imported, model(), signature(), spec.tensors().logits(), progress);
+    Tuning.requireTrainable(
+        imported, model(), signature(), spec.tensors().logits(), false, progress);
     var evaluated = ImportedLanguageModel.of(imported, evaluation.inference(imported));
     var trainer = options.open(language, evaluated, data, run, resume, progress);
     return new Running(trainer, imported, evaluated, data, options);

@@ -32,9 +32,9 @@ import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 
 /**
  * A model of any kind learns from labelled examples. With a new layer it is exported with that;
@@ -74,28 +74,27 @@ record TaskTuning(
             : new HeldOut<>(read.examples(), reader.read(validation, Known.of(read)).examples());
     LabelledBatch first = first(parts);
     TaskCard card = card(spec, read);
+    var outputs =
+        task.kind() != null
+            ? List.of(card.output())
+            : task.losses().stream().map(LossTerm::output).distinct().toList();
+    for (String output : outputs) {
+      boolean isNew = task.hasNewLayer();
+      Tuning.requireTrainable(imported, model, spec.name(), output, isNew, progress);
+    }
     Optional<ImportedTask> labelled = Optional.empty();
     Trainable trainable;
     if (task.kind() == null) {
       var loss = ImportedLoss.of(imported, spec.name(), task.losses(), first);
       String other = imported.inference(evaluated());
       trainable = (other.equals(spec.name()) ? loss : loss.evaluatedBy(other)).trainable();
+      card = card.in(evaluated(), null, card.mask(), null);
     } else {
       var options = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
       labelled = Optional.of(labelled(imported, card, read, first, options, loop.seed(), progress));
       trainable = labelled.get().trainable();
     }
-    String trained = card.output();
-    List<String> outputs =
-        task.kind() == null
-            ? task.losses().stream().map(LossTerm::output).toList()
-            : List.of(trained);
     card = labelled.map(ImportedTask::card).orElse(card);
-    for (String output : Set.copyOf(outputs)) {
-      if (labelled.isEmpty() || !labelled.get().hasHead()) {
-        Tuning.requireTrainable(imported, model, spec.name(), output, progress);
-      }
-    }
     BatchSource learnt = parts.train().training(loop.seed());
     BatchSource held = parts.validation().evaluation();
     var settings = RunDirectory.Settings.of(settings(card, parts, loop));
@@ -266,16 +265,32 @@ record TaskTuning(
             .replaceExisting()
             .export(trainer.session(), target);
       }
-      if (labelled.isEmpty()) {
-        return Double.NaN;
+      String signature = isNew ? ImportedModel.DEFAULT_SIGNATURE : card.signature();
+      LabelledBatch batch =
+          ImportedTask.fitted(imported, imported.inference(evaluated()), held.first());
+      SignatureSpec called = SavedModelDirectory.open(target).signature(signature);
+      var feeds = new LinkedHashMap<>(held.feeds(batch, called, card));
+      feeds.keySet().retainAll(called.inputs().keySet());
+      double largest = Double.NaN;
+      for (String output : labelled.isPresent() ? List.of(guessed(isNew)) : lost()) {
+        float[] trained =
+            labelled.isPresent()
+                ? labelled.get().output(trainer.session(), batch, output)
+                : ImportedLoss.output(
+                    imported, imported.inference(evaluated()), trainer.session(), batch, output);
+        double own = Job.difference(target, signature, feeds, output, trained);
+        largest = Double.isNaN(largest) ? own : Math.max(largest, own);
       }
-      String output = isNew ? labelled.get().guessed() : card.output();
-      LabelledBatch batch = held.first();
-      float[] trained = labelled.get().output(trainer.session(), batch, output);
-      String name = isNew ? ImportedModel.DEFAULT_SIGNATURE : card.signature();
-      SignatureSpec called = SavedModelDirectory.open(target).signature(name);
-      var feeds = held.feeds(batch, called, card);
-      return Job.difference(target, name, feeds, output, trained);
+      return largest;
+    }
+
+    private String guessed(boolean isNew) {
+      return isNew ? labelled.get().guessed() : card.output();
+    }
+
+    /** The outputs of the losses. */
+    private List<String> lost() {
+      return task.losses().stream().map(LossTerm::output).distinct().toList();
     }
 
     private ModelCard card(TrainingResult result, TaskCard guessed) {

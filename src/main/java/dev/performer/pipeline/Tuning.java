@@ -36,12 +36,22 @@ interface Tuning {
     double export(TrainingResult result, Path target);
   }
 
-  /** Refuses an output that no variable acts on; variables that cannot learn in full stay. */
+  /**
+   * Variables that cannot learn in full stay as they are.
+   *
+   * @param isNew whether there is a new layer, which learns in any case; else an output that no
+   *     variable acts on is refused
+   */
   static void requireTrainable(
-      ImportedModel imported, Model model, String signature, String output, Progress progress) {
+      ImportedModel imported,
+      Model model,
+      String signature,
+      String output,
+      boolean isNew,
+      Progress progress) {
     var trainability = imported.trainability(signature, output);
     String found = model.path() + " " + trainability.summary();
-    require(!trainability.trainable().isEmpty(), "%s", found);
+    require(isNew || !trainability.trainable().isEmpty(), "%s", found);
     if (!trainability.isTrainable()) {
       progress.message("Warning: " + found);
       imported.freeze(trainability.blocked());

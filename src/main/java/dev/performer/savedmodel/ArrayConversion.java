@@ -41,6 +41,12 @@ final class ArrayConversion {
     require(isKnown(spec.type()), message, kind, spec.name(), spec.typeName());
   }
 
+  static NpyArray zero(TensorSpec scalar) {
+    requireKnown(scalar, "input");
+    NpyType type = isHalf(scalar.type()) ? NpyType.FLOAT32 : TYPES.get(scalar.type());
+    return new NpyArray(type, new long[0], new byte[type.size()]);
+  }
+
   static Tensor toTensor(TensorSpec input, NpyArray array) {
     Shape shape = Shape.of(array.shape());
     if (!input.shape().isCompatibleWith(shape)) {

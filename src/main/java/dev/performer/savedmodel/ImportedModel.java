@@ -190,6 +190,11 @@ public final class ImportedModel implements AutoCloseable {
     return ArrayConversion.toTensor(input, array);
   }
 
+  /** 0 or false for a scalar input. */
+  public static NpyArray zero(TensorSpec input) {
+    return ArrayConversion.zero(input);
+  }
+
   /** Those of the model's files and, until they are merged, low-rank factors. */
   public List<Variable> variables() {
     return isMerged ? stored : variables;

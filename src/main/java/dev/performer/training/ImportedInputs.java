@@ -65,9 +65,9 @@ record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, St
     return sizes.mapToInt(shape -> (int) Math.max(0, shape.get(0))).max().orElse(0);
   }
 
-  /** The batch with as many rows as the signature fixes; more than its own have weight 0. */
+  /** The batch with as many rows as the signature fixes; its own again weigh 0. */
   LabelledBatch fit(LabelledBatch batch) {
-    return fixedRows() > batch.rows() ? batch.withRows(fixedRows(), false) : batch;
+    return fixedRows() > batch.rows() ? batch.withRows(fixedRows(), true) : batch;
   }
 
   Feed feed(LabelledBatch batch) {

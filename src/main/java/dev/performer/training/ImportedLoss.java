@@ -173,10 +173,11 @@ public final class ImportedLoss {
     return feed;
   }
 
-  /** What the model computes of a batch, in C order, of the output of the first loss. */
-  public float[] output(Session session, LabelledBatch batch) {
-    Output<?> output = inputs.model().output(inputs.spec().name(), terms.get(0).output());
-    return inputs.run(session, batch, output).values();
+  /** An output of a batch, in C order; null where it is not float32. */
+  public static float[] output(
+      ImportedModel model, String signature, Session session, LabelledBatch batch, String name) {
+    ImportedInputs inputs = ImportedInputs.of(model, signature, null, null);
+    return inputs.run(session, batch, model.output(signature, name)).values();
   }
 
   /** The mean of each loss over all that counts, where there are several. */

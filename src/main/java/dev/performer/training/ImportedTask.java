@@ -311,6 +311,11 @@ public final class ImportedTask {
     return inputs.run(session, batch, outputs.get(name).asOutput()).values();
   }
 
+  /** A batch with as many rows as a signature fixes. */
+  public static LabelledBatch fitted(ImportedModel model, String signature, LabelledBatch batch) {
+    return ImportedInputs.of(model, signature, null, null).fit(batch);
+  }
+
   /** The last size of an output, by its signature or as a batch of it turns out. */
   public static int width(ImportedModel model, TaskCard card, LabelledBatch first) {
     Shape shape = model.signatures().get(card.signature()).output(card.output()).shape();

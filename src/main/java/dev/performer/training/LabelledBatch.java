@@ -24,8 +24,8 @@ import java.util.zip.Checksum;
  *     targets or numbers
  * @param numbers one a row, {@code [B]}; empty where ids are guessed
  * @param decoderMask 1 for real targets of a decoder, {@code [B * T]}; empty without one
- * @param arrays {@code [B, …]} by the names of inputs and targets, in place of tokens and mask;
- *     empty for tokens
+ * @param arrays {@code [B, …]}, or scalars, by the names of inputs and targets, in place of tokens
+ *     and mask; empty for tokens
  */
 public record LabelledBatch(
     int rows,
@@ -136,6 +136,9 @@ public record LabelledBatch(
   }
 
   private NpyArray extended(NpyArray array, int more, boolean repeated) {
+    if (array.shape().length == 0) { // the same for all rows
+      return array;
+    }
     long[] shape = array.shape().clone();
     shape[0] = more;
     return new NpyArray(array.type(), shape, extended(array.bytes(), more, repeated));

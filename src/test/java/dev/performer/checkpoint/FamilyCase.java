@@ -35,7 +35,7 @@ record FamilyCase(Path folder, Map<String, NpyArray> expected) {
 
   static List<FamilyCase> all(Path root) throws IOException {
     try (Stream<Path> folders = Files.list(root)) {
-      return folders.sorted().map(FamilyCase::of).toList();
+      return folders.filter(Files::isDirectory).sorted().map(FamilyCase::of).toList();
     }
   }
 

@@ -2,6 +2,7 @@ package dev.performer.graph;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -137,6 +138,33 @@ class LossGradientsTest {
               ops.op("SparseSoftmaxCrossEntropyWithLogits", square(ops, x), ops.ints(1, 5, 0, 2));
           return ((Graph) tf.scope().env()).addGradients(sum(ops, losses), new Output<?>[] {x})[0];
         });
+    for (String op : List.of("FFT", "IFFT", "FFT2D", "IFFT2D", "FFT3D", "IFFT3D")) {
+      CASES.put(op, (tf, ops, x) -> real(ops, ops.op(op, complex(ops, x))));
+    }
+    for (int length : new int[] {4, 5, 6}) {
+      for (String dimensions : List.of("", "2D")) {
+        int[] lengths = {1, length}; // of [2, 2, 6], which is cut
+        int[] last = Arrays.copyOfRange(lengths, dimensions.isEmpty() ? 1 : 0, 2);
+        CASES.put(
+            "RFFT" + dimensions + " " + length,
+            (tf, ops, x) ->
+                real(
+                    ops,
+                    ops.op(
+                        "RFFT" + dimensions,
+                        b -> b.setAttr("Tcomplex", DataType.DT_COMPLEX128),
+                        volume(ops, square(ops, x)),
+                        ops.ints(last))));
+        CASES.put(
+            "IRFFT" + dimensions + " " + length,
+            (tf, ops, x) ->
+                ops.op(
+                    "IRFFT" + dimensions,
+                    b -> b.setAttr("Treal", DataType.DT_DOUBLE),
+                    complex(ops, x),
+                    ops.ints(last)));
+      }
+    }
   }
 
   static Set<String> cases() {
@@ -216,6 +244,29 @@ class LossGradientsTest {
         Result result = session.runner().feed(x, fed).fetch(fetch).run()) {
       return Tensors.doubles(result.get(0));
     }
+  }
+
+  private static Output<?> volume(RawOps ops, Output<?> x) {
+    return ops.op("Reshape", x, ops.ints(2, 2, 6));
+  }
+
+  // TensorFlow's gradients of Complex, Real and Imag exist in single precision only.
+  private static Output<?> complex(RawOps ops, Output<?> x) {
+    Output<?> turned = ops.mul(ops.cast(volume(ops, x), number(ops, 0, 1)), number(ops, 0.3, 1));
+    return ops.op("AddV2", turned, ops.cast(volume(ops, square(ops, x)), turned));
+  }
+
+  private static Output<?> number(RawOps ops, double real, double imaginary) {
+    return ops.op(
+        "Complex",
+        b -> b.setAttr("Tout", DataType.DT_COMPLEX128),
+        ops.number(real),
+        ops.number(imaginary));
+  }
+
+  /** Real part and half the imaginary one. */
+  private static Output<?> real(RawOps ops, Output<?> z) {
+    return ops.cast(ops.mul(z, number(ops, 1, -0.5)), ops.number(0));
   }
 
   private static Output<?> square(RawOps ops, Output<?> x) {

@@ -92,8 +92,8 @@ class GenerationSessionTest {
     try (GenerationSession session = GenerationSession.open(model)) {
       var together = run(session, prompts, 30, sampling, 0);
       assertThat(run(session, prompts, 30, sampling, 0)).isEqualTo(together);
-      assertThat(run(session, prompts.subList(1, 2), 30, sampling, 1).get(0))
-          .isEqualTo(together.get(1));
+      assertThat(run(session, prompts.subList(1, 2), 30, sampling, 1).get(0).tokens())
+          .isEqualTo(together.get(1).tokens());
       Sampling other = new Sampling(false, 0.9, 10, 0.95, 1.2, 4, 8);
       assertThat(run(session, prompts, 30, other, 0)).isNotEqualTo(together);
     }
@@ -204,8 +204,8 @@ class GenerationSessionTest {
         assertThat(ended.get(r).tokens())
             .isEqualTo(at < 0 ? free.get(r).tokens() : free.get(r).tokens().subList(0, at));
         // alone it is the same
-        assertThat(session.generate(prompts.subList(r, r + 1), decoding.withFirstRow(r)).get(0))
-            .isEqualTo(ended.get(r));
+        var alone = session.generate(prompts.subList(r, r + 1), decoding.withFirstRow(r)).get(0);
+        assertThat(alone.tokens()).isEqualTo(ended.get(r).tokens());
       }
       assertThat(ended.stream().map(c -> c.tokens().size()).distinct().count()).isGreaterThan(1);
     }
