@@ -109,6 +109,29 @@ for name, value in python.items():
         sys.exit(f"{name}: after the way back Java differs from Python by {difference:.1e}")
 PY
 }
+# Many small graphs, made afresh: what Python trains is what inspect promises, with Python's gradients.
+run "$python" src/test/python/battery.py "$work/battery" >>"$log"
+run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.savedmodel.Battery "$work/battery" >&2
+
+# Without oneDNN's kernels, on both sides: the same numbers, and others than with them.
+for onednn in 0 1; do
+  export TF_ENABLE_ONEDNN_OPTS=$onednn
+  run ./performer predict savedmodels/protein-mlm/saved_model --inputs "$work/tokens.npz" --output "$work/onednn-$onednn.npz" >>"$log"
+done
+export TF_ENABLE_ONEDNN_OPTS=0
+run "$python" - "$work" <<'PY'
+import sys
+import numpy as np
+import tensorflow as tf
+work = sys.argv[1]
+off, on = (np.load(f"{work}/onednn-{i}.npz")["logits"] for i in (0, 1))
+model = tf.saved_model.load("savedmodels/protein-mlm/saved_model")
+python = model.signatures["serving_default"](tokens=tf.constant(np.load(f"{work}/tokens.npz")["tokens"]))["logits"].numpy()
+if not np.abs(off - python).max() <= 1e-5 * np.abs(python).max() or (off == on).all():
+    sys.exit("TF_ENABLE_ONEDNN_OPTS changes nothing, or not what it changes in Python")
+PY
+unset TF_ENABLE_ONEDNN_OPTS
+
 fine_tuned protein-mlm savedmodels/protein-mlm/saved_model --keras
 fine_tuned protein-exp savedmodels/reference/protein_exp/saved_model ""
 fine_tuned protein-causal savedmodels/reference/protein_relu_causal/train_saved_model "" --objective causal-lm
