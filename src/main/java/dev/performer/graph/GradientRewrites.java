@@ -120,13 +120,17 @@ public final class GradientRewrites {
       rewritten.addAllNode(own.nodes());
       ownGradients.put(name, own.gradient());
       carried.put(name, own.carried());
-    } catch (Refusal refusal) {
+    } catch (RuntimeException e) { // it can still be run
+      GradientObstacle obstacle =
+          e instanceof Refusal refusal
+              ? refusal.obstacle()
+              : Refusal.obstacle(node, flat, NativeErrors.firstLine(e));
       rewritten.addNode(node);
-      obstacles.put(name, refusal.obstacle());
+      obstacles.put(name, obstacle);
       ownGradients.put(
           name,
           (tf, operation, dy) -> {
-            throw new Refusal(refusal.obstacle());
+            throw new Refusal(obstacle);
           });
     }
   }
