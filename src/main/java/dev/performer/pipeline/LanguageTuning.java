@@ -53,9 +53,10 @@ record LanguageTuning(
       ImportedModel imported, LoopOptions loop, Path run, boolean resume, Progress progress) {
     FineTuneOptions.Data data = data();
     var options = new FineTuneOptions(spec.objective(), batching.of(spec), loop);
-    var language = ImportedLanguageModel.of(imported, spec.tensors());
+    var read = ImportedLanguageModel.of(imported, spec.tensors());
     Tuning.requireTrainable(
         imported, model(), signature(), spec.tensors().logits(), false, progress);
+    var language = read.withVariables(imported.variables()); // some may be frozen now
     var evaluated = ImportedLanguageModel.of(imported, evaluation.inference(imported));
     var trainer = options.open(language, evaluated, data, run, resume, progress);
     return new Running(trainer, imported, evaluated, data, options);
