@@ -68,6 +68,6 @@ while IFS= read -r line; do
   eval "$line $extra" </dev/null
   count=$((count + 1))
 done < <(cat "$home/README.md" "$home"/docs/*.md | sed -e ':a' -e '/\\$/{N;s/\\\n */ /;ba}' |
-  sed -n '/^```/,/^```/p' | sed -n 's/^\(\$ \)\{0,1\}\(PERFORMER_[A-Z]*=[^ ]* \)\{0,1\}\(\.\/performer .*\)$/\3/p' | sed 's/  *#.*//' | awk '!seen[$0]++')
+  sed -n '/^```/,/^```/p' | sed -n 's/^\(\$ \)\{0,1\}\([A-Z_]*=[^ ]* \)\{0,1\}\(\.\/performer .*\)$/\3/p' | sed 's/  *#.*//' | awk '!seen[$0]++')
 [ "$count" -gt 5 ] || { echo "docs: only $count commands found" >&2; exit 1; }
 echo "docs: $count commands ran"

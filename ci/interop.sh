@@ -109,6 +109,29 @@ for name, value in python.items():
         sys.exit(f"{name}: after the way back Java differs from Python by {difference:.1e}")
 PY
 }
+# Many small graphs, made afresh: what Python trains is what inspect promises, with Python's gradients.
+run "$python" src/test/python/battery.py "$work/battery" >>"$log"
+run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.savedmodel.Battery "$work/battery" >&2
+
+# Without oneDNN's kernels, on both sides: the same numbers, and others than with them.
+for onednn in 0 1; do
+  export TF_ENABLE_ONEDNN_OPTS=$onednn
+  run ./performer predict savedmodels/protein-mlm/saved_model --inputs "$work/tokens.npz" --output "$work/onednn-$onednn.npz" >>"$log"
+done
+export TF_ENABLE_ONEDNN_OPTS=0
+run "$python" - "$work" <<'PY'
+import sys
+import numpy as np
+import tensorflow as tf
+work = sys.argv[1]
+off, on = (np.load(f"{work}/onednn-{i}.npz")["logits"] for i in (0, 1))
+model = tf.saved_model.load("savedmodels/protein-mlm/saved_model")
+python = model.signatures["serving_default"](tokens=tf.constant(np.load(f"{work}/tokens.npz")["tokens"]))["logits"].numpy()
+if not np.abs(off - python).max() <= 1e-5 * np.abs(python).max() or (off == on).all():
+    sys.exit("TF_ENABLE_ONEDNN_OPTS changes nothing, or not what it changes in Python")
+PY
+unset TF_ENABLE_ONEDNN_OPTS
+
 fine_tuned protein-mlm savedmodels/protein-mlm/saved_model --keras
 fine_tuned protein-exp savedmodels/reference/protein_exp/saved_model ""
 fine_tuned protein-causal savedmodels/reference/protein_relu_causal/train_saved_model "" --objective causal-lm
@@ -149,15 +172,11 @@ run ./performer import "$minilm" --output "$work/minilm" >>"$log"
 run "$python" ci/interop/check_minilm.py make "$minilm" "$work/texts/held.npz" "$work/minilm-inputs.npz"
 run ./performer predict "$work/minilm" --inputs "$work/minilm-inputs.npz" --output "$work/minilm-java.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py compare "$minilm" "$work/minilm-inputs.npz" "$work/minilm-java.npz"
-<<<<<<< HEAD
 run ./performer predict "$work/minilm" --signature embed --inputs "$work/minilm-inputs.npz" --output "$work/minilm-embed.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py vectors "$minilm" "$work/minilm-inputs.npz" "$work/minilm-embed.npz"
 run ./performer embed "$work/minilm" --data "$work/texts/held.npz" --output "$work/minilm-vectors.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py vectors "$minilm" "$work/texts/held.npz" "$work/minilm-vectors.npz"
-# Other runtimes: the encoder, causal models with FAVOR+ of each kind and with exact attention, and what is cut out of an import.
-=======
 # Other runtimes: the encoder, what was fine-tuned and what was cut out of a graph, causal and masked models with FAVOR+ and exact attention.
->>>>>>> main
 run ./performer train training/protein-causal.yaml --output "$work/run-exact" --set 'model.attention={exact: true}' --set training.steps=1 \
   --set training.batchTokens=256 --set data.length=64 --set model.layers=2 --set training.evaluateEvery=0 >>"$log"
 run "$python" ci/interop/check_runtimes.py "$work" "$work/minilm" "$work/java/cut" "$work/run-protein-exp/model:serving_default:onnx" \

@@ -3,7 +3,7 @@
     python battery.py OUTPUT_DIRECTORY [CASE …]        (TensorFlow 2.18; 1 minute)
 
 OUTPUT_DIRECTORY gets `saved_model/` and `expected.npz`: for each signature the arrays `<signature>/in0/…`, `<signature>/out/…` and
-`<signature>/grad/<i>` as gradients.py writes them, and `<signature>/variables`, how many trainable variables it captures.
+`<signature>/grad/<i>` as gradients.py writes them, half precision as float32. A variable without `grad` has none in Python.
 """
 import os
 import sys
@@ -373,6 +373,12 @@ def ragged_rows(x, w):
 def ragged_to_dense(x, w):
     r = tf.RaggedTensor.from_row_splits(tf.reshape(w * x, [-1]), [0, 7, 7, 18])
     return r.to_tensor(default_value=0.5)
+
+
+@case(X, w=normal(3, 6))
+def ragged_to_sparse(x, w):
+    r = tf.RaggedTensor.from_row_splits(tf.reshape(w * x, [-1]), [0, 7, 7, 18])
+    return tf.sparse.reduce_sum(r.to_sparse(), 1) + tf.reduce_sum(raw.Reverse(tensor=w, dims=[True, False]) * x)
 
 
 @case(X, w=normal(3, 6))
@@ -908,6 +914,12 @@ def complex_numbers(x, w):
     return tf.abs(z) + tf.math.real(z) + tf.math.imag(tf.exp(z)) + tf.math.angle(z) + tf.math.real(tf.math.conj(z) * z)
 
 
+@case((D, [None, None], normal(3, 6, dtype="float64")), w=normal(3, 6, dtype="float64"), v=normal(6, dtype="float64"))
+def complex_double(x, w, v):
+    z = tf.complex(w, x) * tf.complex(x, tf.broadcast_to(v, tf.shape(x)))
+    return tf.abs(z) + tf.math.real(z * z) + tf.math.imag(z) + tf.math.angle(z)
+
+
 @case(X, w=normal(3, 6))
 def complex_matmul(x, w):
     z = tf.complex(w, tf.sin(w))
@@ -1044,7 +1056,6 @@ def main():
             half = value.dtype.itemsize == 2
             arrays[f"{name}/{key}"] = value.astype("float32") if half else value
         trainable = [v for v in loaded.signatures[name].variables if v.trainable]
-        arrays[f"{name}/variables"] = np.int32(len(trainable))
         got = len([k for k in found if k.startswith("grad/")])
         if got != len(trainable):
             print(f"{name}: {got} of {len(trainable)} gradients")

@@ -205,7 +205,21 @@ def plain():
 
 
 # ---- TF1: reference variables, resource variables, partitioned variables; no object graph ----
-def tf1(name, resource, partitioned=False, collections=True):
+def batch_norm(x, raw, training):
+    """Of TF1 in its raw forms, of which the second and third note the shapes of five and six outputs."""
+    shape = tf.shape(x)
+    x = tf.reshape(x, [-1, 1, 1, 6])
+    scale = v1.get_variable("scale", [6], initializer=v1.random_normal_initializer(1.0, 0.1))
+    offset = v1.get_variable("offset", [6], initializer=v1.random_normal_initializer())
+    mean = v1.get_variable("mean", [6], initializer=v1.random_normal_initializer(), trainable=False)
+    variance = v1.get_variable("variance", [6], initializer=v1.random_uniform_initializer(0.5, 2.0), trainable=False)
+    scale, offset, mean, variance = [tf.convert_to_tensor(t) for t in (scale, offset, mean, variance)]
+    empty = tf.zeros([0])
+    statistics = [empty, empty] if training else [mean, variance]
+    return tf.reshape(raw(x=x, scale=scale, offset=offset, mean=statistics[0], variance=statistics[1], is_training=training).y, shape)
+
+
+def tf1(name, resource, partitioned=False, normalized=False):
     directory = os.path.join(root, name, "saved_model")
     x_value = rng.normal(size=(5, 4)).astype("float32")
     arrays = {"serving_default/in0/x": x_value}
@@ -219,7 +233,14 @@ def tf1(name, resource, partitioned=False, collections=True):
             frozen = v1.get_variable("frozen", [6], initializer=v1.ones_initializer(), trainable=False)
             step = v1.get_variable("step", [], tf.int64, initializer=v1.zeros_initializer(), trainable=False)
             w, b, frozen = [tf.convert_to_tensor(t) for t in (w, b, frozen)]
-            y = tf.nn.log_softmax(tf.nn.relu(tf.matmul(x, w) + b) * frozen, name="y")
+            hidden = tf.nn.relu(tf.matmul(x, w) + b) * frozen
+            if normalized:
+                with v1.variable_scope("training"):
+                    hidden = batch_norm(hidden, tf.raw_ops.FusedBatchNorm, True)
+                with v1.variable_scope("inference"):
+                    hidden = batch_norm(hidden, tf.raw_ops.FusedBatchNormV2 if resource else tf.raw_ops.FusedBatchNorm, False)
+                hidden = tf.nn.dropout(hidden, rate=v1.placeholder_with_default(0.0, [], name="rate"), seed=1)
+            y = tf.nn.log_softmax(hidden, name="y")
         session.run(v1.global_variables_initializer())
         n = tf.cast(tf.range(tf.size(y)), tf.float64)
         loss = tf.reduce_sum(tf.cast(tf.reshape(y, [-1]), tf.float64) * tf.cos(0.7 * n + 0.3))
@@ -251,3 +272,5 @@ if __name__ == "__main__":
     tf1("tf1_reference", resource=False)
     tf1("tf1_resource", resource=True)
     tf1("tf1_partitioned", resource=False, partitioned=True)
+    tf1("tf1_batch_norm_reference", resource=False, normalized=True)
+    tf1("tf1_batch_norm_resource", resource=True, normalized=True)

@@ -1,8 +1,8 @@
-"""Makes src/test/resources/savedmodels/made/tasks: a small encoder and a model of arrays, with Python's losses and gradients of tasks.
+"""Makes src/test/resources/savedmodels/made/tasks: a small encoder, a model of arrays and one of images, with Python's losses and gradients of tasks.
 
     python make_tasks.py OUTPUT_DIRECTORY        (TensorFlow 2.18; half a minute; pack.py makes the zip)
 
-`encoder` takes tokens and a mask, `maps` an array. In expected.npz each case has `<case>/loss` and `<case>/grad/<variable>`, from a
+`encoder` takes tokens and a mask, `maps` an array, `images` images. In expected.npz each case has `<case>/loss` and `<case>/grad/<variable>`, from a
 GradientTape on the model as tf.saved_model.load gives it; the new layer's weights are `head/<case>/kernel` and `bias`. The losses are
 those of tf.keras wherever it has them.
 """
@@ -59,6 +59,17 @@ class Maps(tf.Module):
         }
 
 
+class Images(tf.Module):
+    """Of numbers that no generator draws."""
+
+    def __init__(self):
+        self.kernel = tf.Variable(np.cos(np.arange(108, dtype="float32")).reshape(3, 3, 3, 4), name="kernel")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.float32, "image")])
+    def __call__(self, image):
+        return {"map": tf.nn.relu(tf.nn.conv2d(image, self.kernel, 1, "VALID"))}
+
+
 def saved(module, name):
     tf.saved_model.save(module, os.path.join(root, name), signatures=module.__call__)
     return tf.saved_model.load(os.path.join(root, name))
@@ -87,6 +98,7 @@ data["binary"] = np.array([1, 0, 0, 1], "int32")
 result = dict(data)
 
 encoder, maps = Encoder(), Maps()
+saved(Images(), "images")
 loaded, arrays = saved(encoder, "encoder"), saved(maps, "maps")
 mean, deviation = np.nanmean(data["numbers"], 0), np.nanstd(data["numbers"], 0)
 

@@ -20,7 +20,7 @@ import java.nio.file.Path;
  * @param heads number of attention heads, where shapes do not tell
  * @param window of Model Garden's causal attention, in chunks
  * @param normFirst whether norms stand before each part, as Model Garden's norm_first has it
- * @param classes of a classifier that the checkpoint lacks
+ * @param classes of a new classifier, where the checkpoint has none or another number of classes
  * @param pooling of a classifier: cls, mean, max, sum or flatten
  * @param maxLength longest sequence, where no table of positions tells
  * @param mapping a file from foreign names to ours

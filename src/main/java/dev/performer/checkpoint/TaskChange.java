@@ -14,11 +14,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/** A checkpoint's body for the task that is wanted: heads of another task are left out. */
+/** A checkpoint's body for the task that is wanted: other heads than it needs are left out. */
 record TaskChange(Path path, ImportOptions options) {
   /**
-   * The same weights where no other task is wanted. Else weights of a head that the checkpoint
-   * lacks are absent from the result.
+   * The same weights where no other task or number of classes is wanted. Else weights of a head
+   * that the checkpoint lacks are absent from the result.
    */
   ModelWeights of(ModelWeights weights) {
     PerformerConfig config = weights.config();
@@ -26,7 +26,9 @@ record TaskChange(Path path, ImportOptions options) {
         options.task() == null
             ? config.task()
             : Labels.find("task", options.task(), List.of(Task.values()), Task::label);
-    return wanted == config.task() ? weights : changed(weights, wanted);
+    Integer classes = options.classes();
+    boolean isSame = !wanted.hasLabels() || classes == null || classes == config.classes();
+    return wanted == config.task() && isSame ? weights : changed(weights, wanted);
   }
 
   private ModelWeights changed(ModelWeights weights, Task wanted) {

@@ -84,7 +84,7 @@ final class ImportCommand extends PerformerCommand {
       description = "Norms stand before attention and MLP.")
   private Boolean normFirst;
 
-  @Option(names = "--classes", description = "Of a classifier that the checkpoint lacks.")
+  @Option(names = "--classes", description = "Of a new classifier (--task, --allow-missing).")
   private Integer classes;
 
   @Option(names = "--pooling", description = "Of a classifier: cls, mean, max, sum or flatten.")

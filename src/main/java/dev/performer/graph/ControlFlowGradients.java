@@ -53,8 +53,8 @@ public final class ControlFlowGradients {
     var types = node.getAttrOrThrow(isLoop(node) ? "T" : "Tin").getList().getTypeList();
     var handles = handles(node, types, index, flat);
     return isLoop(node)
-        ? LoopGradient.rewrite(this, node, types, handles, scope)
-        : BranchGradient.rewrite(this, node, types, handles, scope);
+        ? new LoopRewrite(this, node, types, handles).rewritten(scope)
+        : new BranchRewrite(this, node, types, handles).rewritten(scope);
   }
 
   /** The node without its inputs, with some outputs more, of unknown shapes. */
@@ -100,6 +100,26 @@ public final class ControlFlowGradients {
     return handles;
   }
 
+  /** Adds a read of each variable whose value a loop or branch needs: the further inputs. */
+  static List<String> readBefore(
+      NodeDef node,
+      int firstArgument,
+      Map<Integer, DataType> variables,
+      String scope,
+      List<NodeDef> nodes) {
+    List<String> values = new ArrayList<>();
+    variables.forEach(
+        (variable, type) -> {
+          String name = scope + "value" + variable;
+          String handle = node.getInput(firstArgument + variable);
+          var read = GraphProtos.node(name, "ReadVariableOp", handle);
+          read.addAllInput(GraphIndex.controlInputs(node));
+          nodes.add(read.putAttr("dtype", GraphProtos.type(type)).build());
+          values.add(name);
+        });
+    return values;
+  }
+
   static boolean isLowered(NodeDef node) {
     return node.getAttrOrDefault(LOWER, NONE).getB();
   }
@@ -138,10 +158,6 @@ public final class ControlFlowGradients {
 
   void add(FunctionDefLibrary library) {
     library.getFunctionList().forEach(f -> functions.putIfAbsent(f.getSignature().getName(), f));
-  }
-
-  FunctionDef function(String name) {
-    return functions.get(name);
   }
 
   static boolean isLoop(NodeDef node) {

@@ -26,7 +26,6 @@ final class FourierGradients {
         rules.first(of -> toReal(of, rank), "IRFFT" + suffix);
       }
     }
-    rules.first(FourierGradients::magnitude, "ComplexAbs");
   }
 
   /** Elements of the last axes, in the type of {@code like}. */
@@ -63,11 +62,6 @@ final class FourierGradients {
     Output<?> weights = of.op("Sub", of.op("Sub", of.integer(2), first), middle);
     Output<?> scaled = of.op("RealDiv", of.cast(weights, of.dy), size(of, of.dy, rank));
     return fitted(of, of.mul(spectrum, of.cast(scaled, of.x)), of.op("Shape", of.x));
-  }
-
-  /** x/|x|, 0 where x is 0. */
-  private static Output<?> magnitude(NodeGradient of) {
-    return of.mul(of.x, of.cast(of.op("DivNoNan", of.dy, of.output(0)), of.x));
   }
 
   private static Output<?> real(NodeGradient of, Output<?> complex, DataType type) {

@@ -1,7 +1,6 @@
 package dev.performer.graph;
 
 import static dev.performer.graph.FunctionGraph.argument;
-import static dev.performer.graph.GraphProtos.INT32;
 import static dev.performer.graph.GraphProtos.node;
 import static dev.performer.graph.GraphProtos.type;
 
@@ -18,7 +17,6 @@ import java.util.Set;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.Output;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.DataType;
@@ -33,11 +31,6 @@ import org.tensorflow.proto.NodeDef;
  */
 final class FunctionBody {
   private static final Set<String> PASSED_ON = Set.of("Identity");
-  private static final Set<String> READS =
-      Set.of("ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape");
-  private static final Set<String> HARMLESS =
-      Set.of("Identity", "VarIsInitializedOp", "DisableCopyOnRead");
-
   private final ControlFlowGradients context;
   private final FunctionGraph source;
   private final GradientRewrites rewrites;
@@ -77,6 +70,10 @@ final class FunctionBody {
     return read;
   }
 
+  List<DataType> types() {
+    return types;
+  }
+
   List<String> results() {
     return results;
   }
@@ -97,8 +94,8 @@ final class FunctionBody {
   }
 
   private boolean isRead(NodeDef node) {
-    boolean isHarmless = READS.contains(node.getOp()) || HARMLESS.contains(node.getOp());
-    return isHarmless || context.isControlFlow(node) && !context.changesVariables(node);
+    return VariableReads.leaveAsItIs(node)
+        || context.isControlFlow(node) && !context.changesVariables(node);
   }
 
   /** Which argument a reference passes on; −1 for none. */
@@ -128,7 +125,7 @@ final class FunctionBody {
           all.add(node(value, "Placeholder").putAttr("dtype", type(type)).build());
         });
     for (NodeDef node : nodes) {
-      int variable = READS.contains(node.getOp()) ? argumentOf(node.getInput(0)) : -1;
+      int variable = VariableReads.isRead(node) ? argumentOf(node.getInput(0)) : -1;
       String value = values.get(variable);
       boolean isShape = node.getOp().equals("VariableShape");
       if (value == null || isShape && changed.contains(variable)) {
@@ -136,7 +133,7 @@ final class FunctionBody {
       } else if (changed.contains(variable)) {
         all.addAll(stillRead(node, value));
       } else {
-        all.addAll(ofValue(node, value, type(types.get(index(value)))));
+        all.addAll(VariableReads.ofValue(node, value, type(types.get(index(value)))));
       }
     }
     setNodes(all);
@@ -157,33 +154,6 @@ final class FunctionBody {
         read.toBuilder().setName(now).build(),
         node(stopped, "StopGradient", now).putAttr("T", type).build(),
         node(read.getName(), "IdentityN", stopped, value).putAttr("T", types).build());
-  }
-
-  private static List<NodeDef> ofValue(NodeDef read, String value, AttrValue type) {
-    NodeDef.Builder same = node(read.getName(), "", value);
-    same.addAllInput(read.getInputList().subList(1, read.getInputCount()));
-    AttrValue indices = read.getAttrOrDefault("Tindices", INT32);
-    switch (read.getOp()) {
-      case "ReadVariableOp" -> same.setOp("Identity").putAttr("T", type);
-      case "VariableShape" ->
-          same.setOp("Shape")
-              .putAttr("T", type)
-              .putAttr("out_type", read.getAttrOrDefault("out_type", INT32));
-      case "ResourceGatherNd" ->
-          same.setOp("GatherNd").putAttr("Tparams", type).putAttr("Tindices", indices);
-      default -> {
-        var none = AttrValue.newBuilder().setI(0).build();
-        AttrValue batch = read.getAttrOrDefault("batch_dims", none);
-        String axis = read.getName() + "/axis";
-        same.setOp("GatherV2").clearInput().addInput(value).addInput(read.getInput(1));
-        same.addInput(axis).addAllInput(GraphIndex.controlInputs(read));
-        same.putAttr("batch_dims", batch);
-        same.putAttr("Tparams", type).putAttr("Tindices", indices).putAttr("Taxis", INT32);
-        return List.of(
-            GraphProtos.ints(axis, Shape.scalar(), (int) batch.getI()).build(), same.build());
-      }
-    }
-    return List.of(same.build());
   }
 
   DataType typeOf(String result) {

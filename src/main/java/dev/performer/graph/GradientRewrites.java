@@ -92,6 +92,7 @@ public final class GradientRewrites {
       case "Cast" -> cast(node);
       case "SoftmaxCrossEntropyWithLogits" -> crossEntropy(node);
       case "QuantizeAndDequantizeV4" -> quantization(node);
+      case "Complex", "Real", "Imag", "Angle" -> complex(node);
       case "IdentityN" -> identity(node);
       case "While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase" ->
           controlFlow(node);
@@ -119,13 +120,17 @@ public final class GradientRewrites {
       rewritten.addAllNode(own.nodes());
       ownGradients.put(name, own.gradient());
       carried.put(name, own.carried());
-    } catch (Refusal refusal) {
+    } catch (RuntimeException e) { // it can still be run
+      GradientObstacle obstacle =
+          e instanceof Refusal refusal
+              ? refusal.obstacle()
+              : Refusal.obstacle(node, flat, NativeErrors.firstLine(e));
       rewritten.addNode(node);
-      obstacles.put(name, refusal.obstacle());
+      obstacles.put(name, obstacle);
       ownGradients.put(
           name,
           (tf, operation, dy) -> {
-            throw new Refusal(refusal.obstacle());
+            throw new Refusal(obstacle);
           });
     }
   }
@@ -278,7 +283,7 @@ public final class GradientRewrites {
       rewritten.addNode(original);
       return;
     }
-    replace(original, 1, (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
+    replace(original, (tf, node, dy) -> ofConvolution(original, new RawOps(tf), node, dy));
   }
 
   /** The gradient is made for float32 only. */
@@ -286,7 +291,7 @@ public final class GradientRewrites {
     if (original.getAttrOrThrow("T").getType() == DataType.DT_FLOAT) {
       rewritten.addNode(original);
     } else {
-      replace(original, 2, (tf, node, dy) -> ofCrossEntropy(new RawOps(tf), node, dy.get(0)));
+      replace(original, (tf, node, dy) -> ofCrossEntropy(new RawOps(tf), node, dy.get(0)));
     }
   }
 
@@ -295,7 +300,6 @@ public final class GradientRewrites {
     AttrValue axis = original.getAttrOrDefault("axis", integer(-1));
     replace(
         original,
-        1,
         (tf, node, dy) -> {
           RawOps ops = new RawOps(tf);
           var builder = ops.builder("QuantizeAndDequantizeV4Grad", dy.get(0), node.input(1));
@@ -305,22 +309,55 @@ public final class GradientRewrites {
         });
   }
 
+  /** The gradient is made for single precision only. */
+  private void complex(NodeDef original) {
+    DataType type = original.getAttrOrDefault("T", AttrValue.getDefaultInstance()).getType();
+    if (type != DataType.DT_DOUBLE && type != DataType.DT_COMPLEX128) {
+      rewritten.addNode(original);
+    } else {
+      replace(
+          original, (tf, node, dy) -> ofComplex(original.getOp(), new RawOps(tf), node, dy.get(0)));
+    }
+  }
+
+  /** Of an {@code IdentityN} over an op's output and inputs, in double precision. */
+  private static List<Operand<?>> ofComplex(
+      String op, RawOps ops, GraphOperation node, Output<?> dy) {
+    Output<?> x = node.input(1);
+    return switch (op) {
+      case "Complex" ->
+          Arrays.asList(
+              null,
+              ops.unbroadcast(ops.wide("Real", dy), x, dy),
+              ops.unbroadcast(ops.wide("Imag", dy), node.input(2), dy));
+      case "Real" -> Arrays.asList(null, ops.cast(dy, x));
+      case "Imag" -> Arrays.asList(null, ops.wide("Complex", ops.op("ZerosLike", dy), dy));
+      default -> { // i·x/|x|² turns the angle
+        Output<?> turned =
+            ops.wide("Complex", ops.op("Neg", ops.wide("Imag", x)), ops.wide("Real", x));
+        Output<?> size = ops.op("Square", ops.wide("ComplexAbs", x));
+        yield Arrays.asList(null, ops.mul(ops.cast(ops.op("DivNoNan", dy, size), x), turned));
+      }
+    };
+  }
+
   /**
    * An {@code IdentityN} over a node's outputs, past which no gradient goes, and its inputs, all of
-   * one type: its gradient is that of the node.
+   * its type {@code T}: its gradient is that of the node.
    */
-  private void replace(NodeDef original, int outputs, RawCustomGradient own) {
+  private void replace(NodeDef original, RawCustomGradient own) {
     String in = scope(original);
-    AttrValue t = original.getAttrOrThrow("T");
+    List<DataType> types = new ArrayList<>(OpDefinitions.outputTypes(original));
     List<String> inputs = GraphIndex.dataInputs(original);
     rewritten.addNode(original.toBuilder().setName(in + "forward"));
     NodeDef.Builder node = node(original.getName(), "IdentityN");
-    for (int i = 0; i < outputs; i++) {
+    for (int i = 0; i < types.size(); i++) {
       String output = in + "output" + i;
-      add(node(output, "StopGradient", TensorNames.of(in + "forward", i)), Map.of("T", t));
+      var stop = node(output, "StopGradient", TensorNames.of(in + "forward", i));
+      add(stop, Map.of("T", type(types.get(i))));
       node.addInput(output);
     }
-    var types = Collections.nCopies(outputs + inputs.size(), t.getType());
+    types.addAll(Collections.nCopies(inputs.size(), original.getAttrOrThrow("T").getType()));
     add(node.addAllInput(inputs), Map.of("T", GraphProtos.types(types)));
     ownGradients.put(original.getName(), own);
   }

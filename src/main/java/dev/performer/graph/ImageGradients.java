@@ -39,6 +39,7 @@ final class ImageGradients {
     rules.all(of -> asList(null, of.op("AvgPool", of.same(POOL), of.dy)), "AvgPoolGrad");
     rules.all(of -> asList(null, of.op("AvgPool3D", of.same(POOL), of.dy)), "AvgPool3DGrad");
     rules.first(of -> of.op("BiasAdd", of.same("data_format"), of.zeros(0), of.dy), "BiasAddGrad");
+    rules.first(ImageGradients::hueSaturationValue, "RGBToHSV");
     rules.first(ImageGradients::fakeQuantized, "FakeQuantWithMinMaxArgs");
     for (String op : List.of("FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel")) {
       rules.all(ImageGradients::fakeQuantizedInRange, op);
@@ -119,5 +120,36 @@ final class ImageGradients {
     var builder = of.builder(of.type() + "Gradient", of.dy, of.x, of.y, of.input(2));
     var operation = of.same("num_bits", "narrow_range").apply(builder).build();
     return List.of(operation.output(0), operation.output(1), operation.output(2));
+  }
+
+  /**
+   * With R = max − min: hue n/6R plus a constant, where n is the difference of the two other colors
+   * in their order, saturation R/max, value max.
+   */
+  private static Output<?> hueSaturationValue(NodeGradient of) {
+    Output<?> isMax = oneHot(of, "ArgMax");
+    Output<?> isMin = oneHot(of, "ArgMin");
+    Output<?> max = of.keepingDims("Sum", of.mul(isMax, of.x), of.ints(-1));
+    Output<?> min = of.keepingDims("Sum", of.mul(isMin, of.x), of.ints(-1));
+    Output<?> range = of.op("Sub", max, min);
+    Output<?> slope = of.op("Sub", of.roll(isMax, 1, -1), of.roll(isMax, 2, -1));
+    Output<?> difference = of.keepingDims("Sum", of.mul(slope, of.x), of.ints(-1));
+    Output<?> spread = of.mul(of.op("DivNoNan", difference, range), of.op("Sub", isMax, isMin));
+    Output<?> hue = of.op("DivNoNan", of.mul(1 / 6d, of.op("Sub", slope, spread)), range);
+    Output<?> ratio = of.mul(of.op("DivNoNan", min, max), isMax);
+    Output<?> saturation = of.op("DivNoNan", of.op("Sub", ratio, isMin), max);
+    Output<?> all = of.mul(channel(of, 0), hue);
+    all = of.op("AddV2", all, of.mul(channel(of, 1), saturation));
+    return of.op("AddV2", all, of.mul(channel(of, 2), isMax));
+  }
+
+  private static Output<?> oneHot(NodeGradient of, String place) {
+    Output<?> one = of.scalar(1, of.x);
+    Output<?> index = of.op(place, of.x, of.integer(-1));
+    return of.op("OneHot", index, of.integer(3), one, of.scalar(0, of.x));
+  }
+
+  private static Output<?> channel(NodeGradient of, int number) {
+    return of.gatherLast(of.dy, of.ints(number));
   }
 }

@@ -42,6 +42,7 @@ final class MathGradients {
   private static void first(GradientRules rules) {
     rules.first(of -> of.dy, "EnsureShape", "PreventGradient", "CheckNumericsV2", "Print");
     rules.first(of -> of.dy, "PlaceholderWithDefault", "Snapshot", "DebugIdentityV2");
+    rules.first(of -> of.dy, "XlaSharding", "DebugGradientIdentity");
     rules.first(of -> of.dy, "QuantizeAndDequantizeV2");
     rules.all(of -> of.everyInput(of.dy), "AccumulateNV2");
   }

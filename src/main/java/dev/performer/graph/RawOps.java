@@ -83,6 +83,12 @@ class RawOps {
     return op("Sub", scalar(value, x), x);
   }
 
+  /** An op between real and complex numbers in double precision. */
+  Output<?> wide(String type, Output<?>... inputs) {
+    DataType out = type.equals("Complex") ? DataType.DT_COMPLEX128 : DataType.DT_DOUBLE;
+    return op(type, builder -> builder.setAttr("Tout", out), inputs);
+  }
+
   Output<?> number(double value) {
     return tf.constant(value).asOutput();
   }

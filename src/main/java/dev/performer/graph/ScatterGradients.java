@@ -2,6 +2,7 @@ package dev.performer.graph;
 
 import static java.util.Arrays.asList;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.tensorflow.Output;
 
@@ -41,6 +42,8 @@ final class ScatterGradients {
     rules.all(ScatterGradients::sparseReorder, "SparseReorder");
     rules.all(ScatterGradients::sparseFillEmptyRows, "SparseFillEmptyRows");
     rules.all(ScatterGradients::raggedToTensor, "RaggedTensorToTensor");
+    rules.all(ScatterGradients::raggedToSparse, "RaggedTensorToSparse");
+    rules.first(of -> of.op("Reverse", of.dy, of.y), "Reverse");
   }
 
   /** Each value's gradient goes where the value was. */
@@ -273,5 +276,12 @@ final class ScatterGradients {
     Output<?> ofValues = of.gather(sums, numbers);
     Output<?> ofDefault = of.gather(sums, of.integer(0));
     return asList(null, ofValues, of.unbroadcast(ofDefault, of.input(2), ofDefault));
+  }
+
+  /** Of the splits, then the values, which come out as they are. */
+  private static List<Output<?>> raggedToSparse(NodeGradient of) {
+    List<Output<?>> gradients = new ArrayList<>(of.everyInput(null));
+    gradients.set(gradients.size() - 1, of.hasGradient(1) ? of.gradient(1) : null);
+    return gradients;
   }
 }

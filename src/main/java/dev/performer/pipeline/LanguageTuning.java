@@ -53,9 +53,10 @@ record LanguageTuning(
       ImportedModel imported, LoopOptions loop, Path run, boolean resume, Progress progress) {
     FineTuneOptions.Data data = data();
     var options = new FineTuneOptions(spec.objective(), batching.of(spec), loop);
-    var language = ImportedLanguageModel.of(imported, spec.tensors());
+    var read = ImportedLanguageModel.of(imported, spec.tensors());
     Tuning.requireTrainable(
         imported, model(), signature(), spec.tensors().logits(), false, progress);
+    var language = read.withVariables(imported.variables()); // some may be frozen now
     var evaluated = ImportedLanguageModel.of(imported, evaluation.inference(imported));
     var trainer = options.open(language, evaluated, data, run, resume, progress);
     return new Running(trainer, imported, evaluated, data, options);
@@ -118,10 +119,16 @@ record LanguageTuning(
           ModelCards.provenance(
               from, on, options.loop().seed(), result.bestStep(), result.before(), result.best());
       var attention = old.map(ModelCard::attention).orElse(null);
-      return ModelCard.of(attention, spec.cardVocabulary(), evaluation.tensors(), provenance)
+      return ModelCard.of(attention, spec.cardVocabulary(), tensors(), provenance)
           .withConfig(old.map(ModelCard::config).orElse(null))
           .withEmbedding(old.map(ModelCard::embedding).orElse(null))
           .withData(old.map(ModelCard::data).orElse(null));
+    }
+
+    /** As the export is used; whether it learnt to end a sequence goes along. */
+    private ModelCard.LanguageModel tensors() {
+      boolean learntEnd = batching.end() || spec.tokenizer().ends().isEmpty();
+      return evaluation.tensors().withEnd(learntEnd);
     }
 
     private TokenBatch batch(Batching batching) {

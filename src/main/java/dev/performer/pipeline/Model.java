@@ -290,7 +290,7 @@ public final class Model {
       }
     }
     String text =
-        "%s: the output %s has %s numbers a token, which fits no known vocabulary (google-protein has %d); if these are logits, give their vocabulary, else name the logits";
+        "%s: the output %s has %s numbers a token, which fits no known vocabulary (google-protein has %d); if these are logits, give their vocabulary (ids where texts are token ids), else name the logits";
     Object found = size < 0 ? "an unknown number of" : size;
     int google = ProteinVocabulary.google().size();
     throw new PerformerException(text.formatted(path(), tensors.logits(), found, google))

@@ -44,6 +44,10 @@ final class PrefixModel implements PrefixLogits, AutoCloseable {
     notes = new ArrayList<>(spec.notes());
     notes.add(COST);
     TensorSpec output = input.signature().output(logits);
+    if (!output.follows(input.signature().input(input.tokens()), 1)) {
+      String text = "%s: the output %s has no row for each text, so it cannot be logits";
+      throw new PerformerException(text.formatted(input.model(), output)).settledBy("logits");
+    }
     boolean isEach = isOfEach(predictor, input, logits);
     reader = isEach ? new PositionReader(predictor, input.signature(), logits) : null;
     var causality = isEach ? Causality.of(input, reader) : Causality.UNKNOWN;

@@ -7,6 +7,7 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
+import dev.performer.savedmodel.ModelCard;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -23,8 +24,8 @@ import java.util.stream.IntStream;
  * given all others, with the mask in its place (pseudo-likelihood, <a
  * href="https://arxiv.org/abs/1910.14659">Salazar et al. 2020</a>); special tokens, which are never
  * guessed in training, count nothing. Texts are scored as models see them in training, the end
- * token included; the SavedModel's signature {@code score} takes ids as they come. Safe for use by
- * several threads.
+ * token included where they ended with one; the SavedModel's signature {@code score} takes ids as
+ * they come. Safe for use by several threads.
  */
 public final class Scorer implements AutoCloseable {
   /** Logits of a run at most, in bytes: memory does not grow with the square of the length. */
@@ -167,11 +168,13 @@ public final class Scorer implements AutoCloseable {
 
   /** Causal models guess all tokens of a sequence at once, masked ones each on its own. */
   private List<Guessed> guessed(List<Tokenizer.Encoding> sequences) {
+    boolean isEndLearnt = model.model().card().map(ModelCard::learntEnd).orElse(true);
     List<Guessed> all = new ArrayList<>();
     for (int s = 0; s < sequences.size(); s++) {
       Tokenizer.Encoding encoding = sequences.get(s);
       if (model.isCausal()) {
-        all.add(new Guessed(s, model.shiftsInputs() ? 0 : 1, encoding.ids().length));
+        int end = isEndLearnt ? encoding.ids().length : encoding.end();
+        all.add(new Guessed(s, model.shiftsInputs() ? 0 : 1, end));
         continue;
       }
       for (int i = encoding.start(); i < encoding.end(); i++) {

@@ -65,8 +65,10 @@ final class DataDefaults {
     require(!isMade || !hasFiles, madeUp, own);
     boolean hasSizes = data.hasNonNull("exercise");
     require(isMade || !hasSizes, "data.exercise needs data.kind copy or retrieval");
+    boolean isOfBytes = ByteTokenizer.isNamed(data.path("vocabulary").asText(ByteTokenizer.NAME));
+    boolean hasEnd = data.path("end").asBoolean() && isOfBytes;
+    boolean hasEnds = data.path("begin").asBoolean() || hasEnd;
     boolean isCut = kind == Kind.TEXT;
-    boolean hasEnds = data.path("begin").asBoolean() || data.path("end").asBoolean();
     require(!isCut || !hasEnds, "data.begin and data.end make no sense in pieces of a text");
   }
 
@@ -100,16 +102,18 @@ final class DataDefaults {
    * step anew for every length.
    */
   static RecipeData measured(RecipeData data, Task task, boolean isCompiled) {
-    RecipeData sized = data.format().measured(data);
-    int longest = requireNonNullElse(sized.length(), Batching.DEFAULT_LENGTH);
+    RecipeData known = data.format().measured(data);
+    int longest = requireNonNullElse(known.length(), Batching.DEFAULT_LENGTH);
+    RecipeData sized = known.with(keys -> keys.put("length", longest));
     boolean isOneShape = data.kind().ownsTokens() || data.kind() == Kind.TEXT;
     boolean isOneLength = isOneShape || isCompiled;
     int multiple = isOneLength ? longest : Math.min(longest, Batching.DEFAULT_BUCKET);
     int bucket = requireNonNullElse(data.bucket(), multiple);
-    boolean hasEnd = !isOneShape && data.tokenizer().vocabulary().eos().isPresent();
+    boolean isPacked = sized.format().packing(sized).isPresent();
+    var ends = isPacked ? data.tokenizer().ends() : data.tokenizer().vocabulary().eos();
+    boolean hasEnd = (isPacked || !isOneShape) && ends.isPresent();
     boolean end = requireNonNullElse(data.end(), hasEnd);
-    RecipeData whole =
-        sized.with(keys -> keys.put("length", longest).put("end", end).put("bucket", bucket));
+    RecipeData whole = sized.with(keys -> keys.put("end", end).put("bucket", bucket));
     return RecipeTask.of(task).measured(whole);
   }
 }

@@ -33,6 +33,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.function.UnaryOperator;
 
 /**
@@ -142,7 +143,11 @@ sealed interface DataFormat {
     public Optional<Packing> packing(RecipeData data) {
       return isBytes(data)
           ? Optional.empty()
-          : Optional.of(new Packing(data.length(), data.tokenizer().ends(), Packing.Mode.SPLIT));
+          : Optional.of(new Packing(data.length(), separator(data), Packing.Mode.SPLIT));
+    }
+
+    private static OptionalInt separator(RecipeData data) {
+      return Boolean.FALSE.equals(data.end()) ? OptionalInt.empty() : data.tokenizer().ends();
     }
 
     private static boolean isBytes(RecipeData data) {

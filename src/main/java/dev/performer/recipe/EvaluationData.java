@@ -199,6 +199,13 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
   private static Batching batching(RecipeData data, Request request) {
     BatchSize size = request.size() == null ? LoopOptions.DEFAULT.batch() : request.size();
     return new Batching(
-        data.length(), size, data.bucket(), data.begin(), data.end(), false, false, data.window());
+        data.length(),
+        size,
+        data.bucket(),
+        data.begin(),
+        data.appendsEnd(),
+        false,
+        false,
+        data.window());
   }
 }

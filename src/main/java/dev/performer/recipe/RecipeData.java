@@ -334,10 +334,15 @@ public record RecipeData(
     return end || format.packing(this).filter(row -> row.separator().isPresent()).isPresent();
   }
 
+  /** Whether each sequence gets the end token; what is packed has it between texts instead. */
+  boolean appendsEnd() {
+    return end && format.packing(this).isEmpty();
+  }
+
   /** Batches of training and evaluation, in an order and with crops that follow from a seed. */
   public ModelTraining.Data batches(BatchSize size, long seed) {
     boolean isRandom = crop == Crop.RANDOM;
-    var training = new Batching(length, size, bucket, begin, end, true, isRandom, window);
+    var training = new Batching(length, size, bucket, begin, appendsEnd(), true, isRandom, window);
     var parts = format.parts(this, seed);
     var packing = format.packing(this);
     return new ModelTraining.Data(

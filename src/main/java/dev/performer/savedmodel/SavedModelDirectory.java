@@ -207,7 +207,8 @@ public record SavedModelDirectory(
     if (signature == null) {
       String known = Excerpt.names(signatures.keySet());
       throw new PerformerException(
-          "%s has no signature %s; it has [%s]".formatted(path, name, known));
+              "%s has no signature %s; it has [%s]".formatted(path, name, known))
+          .settledBy("signature");
     }
     try {
       signature.inputs().values().forEach(input -> checkTensor(input, "input", name));

@@ -38,6 +38,11 @@ public record LanguageModel(
     Output<TFloat32> logits,
     List<Variable> variables,
     Consumer<Session> initializer) {
+  /** The same graph with other variables, such as fewer that are trained. */
+  public LanguageModel withVariables(List<Variable> other) {
+    return new LanguageModel(graph, tokens, mask, others, logits, other, initializer);
+  }
+
   /** The batching this model takes: its graph may fix length or number of sequences. */
   public Batching fit(Batching batching) {
     Batching ofLength = fixed(1) > 0 ? batching.withFixedLength(fixed(1)) : batching;

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -158,10 +157,5 @@ public record LossTerm(String output, Kind kind, String target, double weight) {
     var lost = tf.math.mul(tf.reshape(losses, rows), counted);
     var axes = tf.constant(new int[] {0, 1});
     return new Sums(tf.reduceSum(lost, axes), tf.reduceSum(counted, axes));
-  }
-
-  /** All the labels of kinds. */
-  public static List<String> kinds() {
-    return Stream.of(Kind.values()).map(Kind::label).toList();
   }
 }

@@ -162,6 +162,11 @@ class FamiliesTest {
     assertThat(made.weights())
         .doesNotContainKeys("head/transform/kernel", "classifier/logits/kernel");
     assertThat(made.notes()).anyMatch(note -> note.contains("head/transform/kernel"));
+    Path own = ALL.resolve("distilbert_classifier"); // of 3 classes
+    assertThat(Checkpoints.load(own, classifier.build()).weights())
+        .containsKey("classifier/logits/kernel");
+    assertThat(Checkpoints.load(own, classifier.classes(2).build()).weights())
+        .doesNotContainKey("classifier/logits/kernel");
   }
 
   @Test

@@ -21,6 +21,7 @@ import dev.performer.training.LoopOptions;
 import dev.performer.training.LossTerm;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,6 +31,7 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -218,6 +220,53 @@ class FineTuneTaskTest {
     assertThat(outcome.maxOutputDifference()).isLessThan(1e-5);
     Evaluation again = Evaluator.of(Model.open(outcome.run())).evaluate(arrays).evaluation();
     assertThat(again.loss()).isCloseTo(outcome.result().best().loss(), within(1e-6));
+  }
+
+  @Test
+  void foldersOfImagesAreClasses() throws IOException {
+    SplittableRandom random = new SplittableRandom(4);
+    for (String colour : List.of("red", "blue")) {
+      Files.createDirectories(folder.resolve("images").resolve(colour));
+      for (int i = 0; i < 20; i++) {
+        BufferedImage image = new BufferedImage(8, 8, BufferedImage.TYPE_INT_RGB);
+        for (int pixel = 0; pixel < 64; pixel++) {
+          int bright = 60 + random.nextInt(150) << (colour.equals("red") ? 16 : 0);
+          image.setRGB(pixel % 8, pixel / 8, bright | random.nextInt(60) << 8);
+        }
+        ImageIO.write(image, "png", folder.resolve("images/" + colour + "/" + i + ".png").toFile());
+      }
+    }
+    Path images = folder.resolve("images");
+    FineTuneTask task = FineTuneTask.of(Kind.CLASSIFICATION).withPixels(-1, 1);
+    var outcome =
+        job(model("images"), task, images, "run").validation(images).run(new Progress() {});
+    assertThat(outcome.result().best().accuracy()).isGreaterThan(0.9);
+    assertThat(outcome.maxOutputDifference()).isLessThan(1e-5);
+    Evaluator evaluator = Evaluator.of(Model.open(outcome.run()));
+    double loss = evaluator.evaluate(images).evaluation().loss();
+    assertThat(loss).isCloseTo(outcome.result().best().loss(), within(1e-6));
+    Path odd = images.resolve("red/odd.png");
+    ImageIO.write(new BufferedImage(9, 8, 1), "png", odd.toFile());
+    assertThatThrownBy(() -> evaluator.evaluate(images))
+        .hasMessage(odd + " has 9 × 8 pixels, expected 8 × 8; scale the images first");
+  }
+
+  @Test
+  void recordsHaveTextsAndLabels() {
+    Path file = Path.of("src/test/resources/data/labelled.tfrecord.gz");
+    Path path = ReferenceModels.directory("made/tasks").resolve("encoder");
+    var letters = ModelOptions.DEFAULT.withTokenizer(Tokenizer.named("letters:ACDEFKMVW"));
+    Model encoder = Model.open(path, letters);
+    FineTuneTask task = FineTuneTask.of(Kind.CLASSIFICATION).withColumns("sequence", "family");
+    var outcome = job(encoder, task, file, "run").validation(file).run(new Progress() {});
+    assertThat(outcome.result().best().sequences()).isEqualTo(3);
+    assertThat(outcome.result().best().loss()).isLessThan(outcome.result().before().loss());
+    FineTuneTask alike = FineTuneTask.of(Kind.REGRESSION).withColumns("sequence", "stability");
+    assertThatThrownBy(() -> job(encoder, alike, file, "other").run(new Progress() {}))
+        .hasMessageContaining("stability 1: every label is 9.0"); // its second value
+    FineTuneTask wrong = FineTuneTask.of(Kind.CLASSIFICATION).withColumns("sequence", "lable");
+    assertThatThrownBy(() -> job(encoder, wrong, file, "other").run(new Progress() {}))
+        .hasMessageContaining("no feature 'lable'");
   }
 
   @ParameterizedTest

@@ -110,6 +110,10 @@ class UnpreparedModelsTest {
           .hasMessageContaining("'x' is no token id");
       assertThatThrownBy(() -> generator.generate("", GREEDY)).hasMessageContaining("empty");
     }
+    assertThatThrownBy(() -> generator(options("each", "ids").withTensors(null, null, "cache")))
+        .hasMessageContainingAll(MODEL.toString(), "cache", "no row for each text");
+    assertThatThrownBy(() -> generator(options(null, "ids")))
+        .matches(e -> ((PerformerException) e).settings().equals(List.of("signature")));
     // The table of positions ends.
     try (TextGenerator generator = generator(options("each", "ids"))) {
       assertThatThrownBy(() -> generator.generate("1 2 3", GREEDY.withMaxTokens(23)))

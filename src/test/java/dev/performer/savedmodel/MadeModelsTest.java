@@ -47,7 +47,14 @@ class MadeModelsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"tf1_reference", "tf1_resource", "tf1_partitioned"})
+  @ValueSource(
+      strings = {
+        "tf1_reference",
+        "tf1_resource",
+        "tf1_partitioned",
+        "tf1_batch_norm_reference",
+        "tf1_batch_norm_resource"
+      })
   void trainsModelsOfTensorFlow1(String name) {
     Path directory = ReferenceModels.directory("made/" + name).resolve("saved_model");
     Map<String, NpyArray> expected =
