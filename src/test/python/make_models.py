@@ -204,6 +204,19 @@ def plain():
     save("plain", m, {"serving_default": m.serve}, {"serving_default": {"tokens": np.array([[0, 3, 1], [4, 4, 2]], "int32")}})
 
 
+# ---- keras: a model of Keras 3 that tf.saved_model.save wrote: what functions read is restored by Python's loader only ----
+def keras_model():
+    import keras
+
+    keras.utils.set_random_seed(5)
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = keras.layers.Embedding(6, 4)(tokens)
+    x = keras.layers.Dense(3, activation="tanh")(keras.layers.BatchNormalization()(x))
+    model = keras.Model(tokens, {"y": keras.layers.Dense(2)(x)})
+    model.layers[2].set_weights([rng.normal(size=(4,)) for _ in range(3)] + [rng.uniform(0.5, 2, size=(4,))])
+    save("keras", model, None, {"serving_default": {"inputs": np.array([[0, 3, 1], [4, 4, 2]], "int32")}})
+
+
 # ---- TF1: reference variables, resource variables, partitioned variables; no object graph ----
 def batch_norm(x, raw, training):
     """Of TF1 in its raw forms, of which the second and third note the shapes of five and six outputs."""
@@ -269,6 +282,7 @@ if __name__ == "__main__":
     ops()
     structure()
     plain()
+    keras_model()
     tf1("tf1_reference", resource=False)
     tf1("tf1_resource", resource=True)
     tf1("tf1_partitioned", resource=False, partitioned=True)

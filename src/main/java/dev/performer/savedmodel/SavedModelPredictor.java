@@ -56,6 +56,14 @@ public final class SavedModelPredictor implements AutoCloseable {
     } catch (RuntimeException e) {
       throw failure("", " was not loaded within %s", " cannot be loaded: ", e);
     }
+    Map<String, String> copies = CopiedVariables.of(directory.metaGraph());
+    directory.variables().forEach(variable -> copies.values().remove(variable.node()));
+    try {
+      CopiedVariables.fill(bundle.graph(), bundle.session(), copies);
+    } catch (RuntimeException e) {
+      bundle.close();
+      throw failure("", " was not loaded within %s", " cannot be loaded: ", e);
+    }
   }
 
   private static void requireFile(Path asset) {

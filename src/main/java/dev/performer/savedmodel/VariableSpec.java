@@ -76,7 +76,18 @@ public record VariableSpec(
       this.metaGraph = metaGraph;
       this.objects = objects;
       var all = metaGraph.getGraphDef().getNodeList().stream();
-      nodes = all.filter(node -> VARIABLES.contains(node.getOp())).toList();
+      keys.putAll(Stored.of(metaGraph));
+      Set<String> copies = new HashSet<>();
+      CopiedVariables.of(metaGraph)
+          .forEach(
+              (variable, copy) -> {
+                if (keys.containsKey(copy) && !keys.containsKey(variable)) {
+                  keys.put(variable, keys.get(copy));
+                  copies.add(copy);
+                }
+              });
+      var variables = all.filter(node -> VARIABLES.contains(node.getOp()));
+      nodes = variables.filter(node -> !copies.contains(node.getName())).toList();
       collect("variables", false);
       collect("trainable_variables", true);
     }
@@ -96,7 +107,6 @@ public record VariableSpec(
     }
 
     List<VariableSpec> specs() {
-      keys.putAll(Stored.of(metaGraph));
       nodes.forEach(node -> found.put(node.getName(), object(node)));
       Map<String, String> names = names();
       List<VariableSpec> specs = new ArrayList<>();

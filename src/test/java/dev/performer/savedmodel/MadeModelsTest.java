@@ -7,9 +7,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.tensorflow.Session;
 
 /**
  * The models of make_models.py: one signature for each op with a gradient or rewrite of our own.
@@ -93,6 +95,43 @@ class MadeModelsTest {
                           ModelComparison.difference(
                               gradients.get(captured.get(Integer.parseInt(position))), array))
                       .isLessThan(1e-5));
+    }
+  }
+
+  @Test
+  void runsAndTrainsWhatTensorFlowSavedOfKeras3(@TempDir Path scratch) {
+    Path directory = ReferenceModels.directory("made/keras").resolve("saved_model");
+    Map<String, NpyArray> expected =
+        ReferenceModels.under(
+            ReferenceModels.arrays("made/keras", "expected.npz"), "serving_default");
+    Path copy = scratch.resolve("copy");
+    try (ImportedModel model = ImportedModel.load(directory)) {
+      compareOutputs(model, "serving_default", expected);
+      assertThat(model.directory().variables()).hasSize(9).allMatch(VariableSpec::isStored);
+      Map<String, double[]> gradients =
+          ModelComparison.gradients(
+              model, "serving_default", ReferenceModels.under(expected, "in0"));
+      Map<Integer, String> captured =
+          ModelComparison.captured(model.directory(), "serving_default");
+      Map<String, NpyArray> python = ReferenceModels.under(expected, "grad");
+      assertThat(gradients).hasSameSizeAs(python);
+      python.forEach(
+          (position, array) ->
+              assertThat(
+                      ModelComparison.difference(
+                          gradients.get(captured.get(Integer.parseInt(position))), array))
+                  .isLessThan(1e-5));
+      try (Session session = new Session(model.graph())) {
+        model.restore(session);
+        WeightReplacement.of(directory).export(session, model.variables(), copy);
+      }
+    }
+    for (Path saved : List.of(directory, copy)) {
+      try (SavedModelPredictor predictor = SavedModelPredictor.load(saved)) {
+        NpyArray y =
+            predictor.predict("serving_default", ReferenceModels.under(expected, "in0")).get("y");
+        assertThat(ModelComparison.difference(y.doubles(), expected.get("out/y"))).isLessThan(1e-5);
+      }
     }
   }
 
