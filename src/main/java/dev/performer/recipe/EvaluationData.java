@@ -53,7 +53,16 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     var card = ModelCard.read(model).filter(read -> read.data() != null);
     var own = card.map(ModelCard::provenance).map(ModelCard.Provenance::seed);
     long seed = own.orElse(LoopOptions.DEFAULT.seed());
-    return card.map(read -> new EvaluationData(bind(read.data(), model), Optional.empty(), seed));
+    return card.map(read -> new EvaluationData(bind(current(read), model), Optional.empty(), seed));
+  }
+
+  /** Older cards of packed texts have no end in them, though the end token stood between texts. */
+  private static JsonNode current(ModelCard card) {
+    JsonNode data = card.data();
+    boolean isOlder = card.languageModel() != null && card.languageModel().end() == null;
+    boolean isText = data.path("kind").asText().equals(Kind.TEXT.label());
+    boolean isPacked = isText && !ByteTokenizer.isNamed(data.path("vocabulary").asText());
+    return isOlder && isPacked ? data.<ObjectNode>deepCopy().put("end", true) : data;
   }
 
   /** The data of a recipe. */

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.savedmodel.ModelCard;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
@@ -123,6 +125,12 @@ class EvaluateCommandTest {
             text);
     assertSame(evaluate("--data", text), trained, "loss", "accuracy", "perplexity");
     assertSame(evaluate("--recipe", run()), trained, "loss", "accuracy", "perplexity");
+    Path card = run().resolve("model/assets.extra/performer.json");
+    ObjectNode older = (ObjectNode) new ObjectMapper().readTree(card.toFile());
+    ((ObjectNode) older.get("languageModel")).remove("end");
+    ((ObjectNode) older.get("data")).put("end", false);
+    Files.writeString(card, older.toString());
+    assertSame(evaluate("--data", text), trained, "loss", "accuracy", "perplexity");
   }
 
   @Test

@@ -195,7 +195,7 @@ class PerformerCommandsTest {
     assertThat(after.weights().keySet()).isEqualTo(before.weights().keySet());
     assertThat(after.weights().get("head/logits/kernel"))
         .isNotEqualTo(before.weights().get("head/logits/kernel"));
-    assertThat(after.card().languageModel()).isEqualTo(before.card().languageModel());
+    assertThat(after.card().languageModel()).isEqualTo(before.card().languageModel().withEnd(true));
     JsonNode again =
         CommandLineRun.of(
                 "evaluate",

@@ -67,13 +67,17 @@ class ModelTest {
   }
 
   @Test
-  void aTaskThatTheWeightsDoNotHaveIsRefused() {
-    Importer importer =
-        Importer.of(BERT)
-            .with(ImportOptions.builder().task("classification").allowMissing(true).build());
-    assertThatThrownBy(() -> importer.write(folder.resolve("classifier"), false))
-        .hasMessageContainingAll(BERT.toString(), "classification", "encoder");
-    assertThat(folder.resolve("classifier")).doesNotExist();
+  void aTaskThatTheWeightsDoNotHaveNeedsItsClasses() {
+    Path classifier = folder.resolve("classifier");
+    var options = ImportOptions.builder().task("classification").allowMissing(true);
+    Importer unknown = Importer.of(BERT).with(options.build());
+    assertThatThrownBy(() -> unknown.write(classifier, false))
+        .hasMessageContainingAll(BERT.toString(), "classifier", "number of classes");
+    assertThat(classifier).doesNotExist();
+    Importer.of(BERT).with(options.classes(3).build()).write(classifier, false);
+    Model model = Model.open(classifier);
+    assertThat(model.config().orElseThrow().classes()).isEqualTo(3);
+    assertThat(model.card().orElseThrow().provenance().toString()).contains("classifier/");
   }
 
   @Test

@@ -116,6 +116,14 @@ class RecipeSourcesTest {
       assertThat(batch.tokens()).contains(3).doesNotContain(1);
     }
     assertThat(train(recipe, "text").after().accuracy()).isGreaterThan(0.5);
+    Recipe without =
+        recipe(
+            "task: causal-lm\ndata: {train: t.txt, vocabulary: vocab.txt, length: 20, end: false}");
+    try (var batches = without.data().batches(without.batchSize(), 1).train().epoch(0)) {
+      TokenBatch batch = batches.next();
+      assertThat(batch.lengths()[0]).isEqualTo(20);
+      assertThat(batch.tokens()).doesNotContain(3);
+    }
   }
 
   @Test
