@@ -20,7 +20,7 @@ def gradients(model, signature, inputs):
     with tf.GradientTape(persistent=True) as tape:
         try:
             outputs = function(**feeds)
-        except (LookupError, ValueError) as e:
+        except (LookupError, TypeError, ValueError) as e:
             print(signature, "has no gradient in Python:", str(e)[:100])
             captured = []
             with tape.stop_recording():

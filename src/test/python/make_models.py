@@ -112,6 +112,43 @@ def ops():
     save("ops", m, signatures, inputs)
 
 
+# ---- indices: of int64, which C++ gradients mix with int32; constants, and values that are computed ----
+def indices():
+    m = tf.Module()
+    m.w = tf.Variable(rng.normal(size=(4, 6)).astype("float32"), name="w")
+    raw = tf.raw_ops
+
+    def long(value, x=None):
+        value = tf.constant(value, tf.int64)
+        return value if x is None else value + tf.shape(x, tf.int64)[0] - 4
+
+    def looped(x, w):
+        def body(i, y):
+            return i + 1, y + tf.slice(w * y, long([0, 0], x), long([4, 6]))
+
+        return tf.while_loop(lambda i, y: i < 2, body, [0, x], shape_invariants=[tf.TensorShape([]), tf.TensorShape([None, 6])])[1]
+
+    cases = {
+        "broadcast_to": lambda x: raw.BroadcastTo(input=m.w * x, shape=long([2, 4, 6])) * raw.BroadcastTo(input=x, shape=long([2, 4, 6], x)),
+        "concat": lambda x: raw.ConcatV2(values=[m.w, x, m.w * x], axis=long(1)) * raw.ConcatV2(values=[m.w, x, x], axis=long(-1)),
+        "gather": lambda x: raw.GatherV2(params=m.w * x, indices=long([0, 2]), axis=long(1)) * raw.GatherV2(params=m.w, indices=long([1, 2], x), axis=long(-1, x)),
+        "max": lambda x: raw.Max(input=m.w * x, axis=long([1])) * raw.Min(input=m.w, axis=long([-1], x)),
+        "mean": lambda x: raw.Mean(input=m.w * x, axis=long([1])) * raw.Mean(input=m.w, axis=long([0]))[:4],
+        "sum": lambda x: raw.Sum(input=m.w * x, axis=long([1])) * raw.Sum(input=m.w, axis=long([-1], x), keep_dims=True),
+        "pad": lambda x: raw.Pad(input=m.w * x, paddings=long([[1, 0], [0, 2]])) * raw.Pad(input=m.w, paddings=long([[1, 0], [0, 2]], x)),
+        "pad_v2": lambda x: raw.PadV2(input=m.w * x, paddings=long([[1, 0], [0, 2]]), constant_values=2.0),
+        "slice": lambda x: tf.slice(m.w * x, long([1, 0]), long([2, -1])) * tf.slice(m.w, long([0, 0], x), long([2, -1], x)),
+        "strided_slice": lambda x: (m.w * x)[long(1):long(-1), ::long(2)] * m.w[long(-3, x):long(2 ** 62, x):long(1, x)][:2, ::2],
+        "strided_slice_far": lambda x: raw.StridedSlice(input=m.w * x, begin=long([-(2 ** 62), 1]), end=long([2, 2 ** 62]), strides=long([1, 2])),
+        "looped": lambda x: looped(x, tf.identity(m.w)),
+    }
+    x = rng.normal(size=(4, 6)).astype("float32")
+    signatures = {
+        k: tf.function(lambda x, f=f: {"y": f(x)}, input_signature=[spec([None, 6])]).get_concrete_function() for k, f in cases.items()
+    }
+    save("indices", m, signatures, {k: {"x": x} for k in cases})
+
+
 # ---- structure: captures through several levels, counters, tables with an asset, defaults, odd types ----
 class Structure(tf.Module):
     def __init__(self, vocabulary):
@@ -280,6 +317,7 @@ def tf1(name, resource, partitioned=False, normalized=False):
 if __name__ == "__main__":
     os.makedirs(root, exist_ok=True)
     ops()
+    indices()
     structure()
     plain()
     keras_model()

@@ -49,15 +49,13 @@ public final class GradientRewrites {
    * @param flat where the graph's nodes come from
    * @param functions that the graph's loops and branches run
    */
-  public GradientRewrites(FlatGraph flat, GraphDef graph, ControlFlowGradients functions) {
+  public GradientRewrites(FlatGraph flat, GraphDef original, ControlFlowGradients functions) {
+    GraphDef graph = NarrowIndices.apply(original);
     this.flat = flat;
     this.functions = functions;
     index = new GraphIndex(graph.getNodeList());
     rewritten = graph.toBuilder().clearNode();
-    for (NodeDef node : graph.getNodeList()) {
-      int slash = node.getName().lastIndexOf('/');
-      scopes.add(slash < 0 ? "" : node.getName().substring(0, slash));
-    }
+    index.nodes().forEach(n -> scopes.add(n.getName().replaceFirst("/?[^/]*$", "")));
     graph.getNodeList().forEach(this::rewrite);
   }
 
