@@ -66,6 +66,17 @@ run() { # messages of the libraries go to the log, which is shown when a step fa
   }
 }
 
+# Python makes its models beside what follows; they are checked further below.
+make_models() {
+  run "$python" src/test/python/battery.py "$work/battery" >>"$log"
+  run env TF_USE_LEGACY_KERAS=1 "$python" src/test/python/make_families.py "$work/families" hugging-face 11 >>"$log"
+  run "$python" src/test/python/make_families.py "$work/families" keras-hub 11 >>"$log"
+  run "$python" ci/interop/zoo.py make "$work/zoo" >>"$log"
+}
+make_models &
+making=$!
+trap 'kill "$making" 2>/dev/null || true' EXIT
+
 java_main() {
   run java -cp "$classpath" "dev.performer.savedmodel.$1" "${@:2}"
 }
@@ -109,9 +120,6 @@ for name, value in python.items():
         sys.exit(f"{name}: after the way back Java differs from Python by {difference:.1e}")
 PY
 }
-# Many small graphs, made afresh: what Python trains is what inspect promises, with Python's gradients.
-run "$python" src/test/python/battery.py "$work/battery" >>"$log"
-run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.savedmodel.Battery "$work/battery" >&2
 
 # Without oneDNN's kernels, on both sides: the same numbers, and others than with them.
 for onednn in 0 1; do
@@ -151,13 +159,13 @@ imported kernel-h5 kernel_encoder/weights.h5 --features 16
 imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
 
+wait "$making"
+# Many small graphs: what Python trains is what inspect promises, with Python's gradients.
+run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.savedmodel.Battery "$work/battery" >&2
 # Families of Hugging Face and KerasHub with other random weights than in the tests: outputs, greedy generation and tokens.
-run env TF_USE_LEGACY_KERAS=1 "$python" src/test/python/make_families.py "$work/families" hugging-face 11 >>"$log"
-run "$python" src/test/python/make_families.py "$work/families" keras-hub 11 >>"$log"
 run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.checkpoint.InteropFamilies "$work/families"
 
 # Models as users of Python's libraries save them: predicted, differentiated, trained and exported as Python does it.
-run "$python" ci/interop/zoo.py make "$work/zoo" >>"$log"
 run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.pipeline.ZooCheck "$work/zoo"
 run "$python" ci/interop/zoo.py check "$work/zoo"
 
