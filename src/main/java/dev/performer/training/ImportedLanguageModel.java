@@ -77,13 +77,13 @@ public final class ImportedLanguageModel {
 
   /**
    * The input that is 1 where a token is real, of several the one whose name begins most as the
-   * tokens'; null if there is none.
+   * tokens', the first where these are null; null if there is none.
    */
   public static String mask(SignatureSpec spec, String tokens) {
     return spec.inputs().values().stream()
         .filter(input -> InputFeed.isMask(input) && !input.name().equals(tokens))
         .map(TensorSpec::name)
-        .max(Comparator.comparingInt(name -> common(name, tokens)))
+        .max(Comparator.comparingInt(name -> tokens == null ? 0 : common(name, tokens)))
         .orElse(null);
   }
 

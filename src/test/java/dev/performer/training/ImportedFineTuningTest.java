@@ -13,16 +13,23 @@ import dev.performer.data.SequenceSource;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.ReferenceModels;
+import dev.performer.savedmodel.SignatureSpec;
+import dev.performer.savedmodel.TensorSpec;
 import dev.performer.savedmodel.WeightReplacement;
 import dev.performer.training.optim.Schedule;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.proto.DataType;
 
 /** SavedModels that Python made, trained on real proteins. */
 class ImportedFineTuningTest {
@@ -158,5 +165,17 @@ class ImportedFineTuningTest {
           .hasMessageContaining("input for tokens")
           .hasMessageContaining("it has");
     }
+  }
+
+  @Test
+  void ofSeveralMasksTheTokensOwnIsTaken() {
+    Map<String, TensorSpec> inputs = new TreeMap<>();
+    for (String name : List.of("attention_mask", "decoder_attention_mask", "decoder_input_ids")) {
+      inputs.put(name, new TensorSpec(name, name + ":0", DataType.DT_INT32, Shape.of(-1, -1)));
+    }
+    SignatureSpec spec = new SignatureSpec("serving_default", "", inputs, Map.of());
+    assertThat(ImportedLanguageModel.mask(spec, "decoder_input_ids"))
+        .isEqualTo("decoder_attention_mask");
+    assertThat(ImportedLanguageModel.mask(spec, null)).isEqualTo("attention_mask");
   }
 }
