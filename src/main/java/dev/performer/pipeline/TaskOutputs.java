@@ -2,6 +2,7 @@ package dev.performer.pipeline;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.PerformerException;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TaskCard.Kind;
 import dev.performer.savedmodel.TensorSpec;
@@ -45,16 +46,20 @@ final class TaskOutputs {
     String count = names.isEmpty() ? "no" : "more than one";
     String text =
         "the signature %s has %s output %s that a new layer can be on; it has %s: name one";
-    boolean isFound = usual.isPresent() || names.size() == 1;
-    require(isFound, text, spec.name(), count, shapes, spec.outputs().values());
+    if (usual.isEmpty() && names.size() != 1) {
+      text = text.formatted(spec.name(), count, shapes, spec.outputs().values());
+      throw new PerformerException(text).settledBy("outputName");
+    }
     return usual.orElseGet(() -> names.get(0));
   }
 
   /** The one that guesses by itself: the named one, or the only one. */
   static String own(SignatureSpec spec, String given) {
-    boolean isFound = given != null || spec.outputs().size() == 1;
-    String text = "the signature %s has several outputs, %s: name the one that guesses";
-    require(isFound, text, spec.name(), spec.outputs().values());
+    if (given == null && spec.outputs().size() != 1) {
+      String text = "the signature %s has several outputs, %s: name the one that guesses";
+      throw new PerformerException(text.formatted(spec.name(), spec.outputs().values()))
+          .settledBy("outputName");
+    }
     String name = given != null ? given : spec.outputs().keySet().iterator().next();
     return spec.output(name).name();
   }

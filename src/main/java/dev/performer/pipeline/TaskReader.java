@@ -107,14 +107,11 @@ final class TaskReader {
   static String find(
       String given, List<String> usual, Collection<String> there, Object file, String what) {
     Optional<String> found = usual.stream().filter(there::contains).findFirst();
-    String text = "%s has no %s of the names %s; it has [%s]: name one";
-    require(
-        given != null || found.isPresent(),
-        text,
-        file,
-        what,
-        String.join(", ", usual),
-        Excerpt.names(there));
+    if (given == null && found.isEmpty()) {
+      String text = "%s has no %s of the names %s; it has [%s]: name one";
+      text = text.formatted(file, what, String.join(", ", usual), Excerpt.names(there));
+      throw new PerformerException(text).settledBy(what.endsWith("text") ? "text" : "labels");
+    }
     return given != null ? given : found.get();
   }
 
