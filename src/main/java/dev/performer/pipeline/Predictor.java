@@ -48,6 +48,11 @@ public final class Predictor implements AutoCloseable {
     return model;
   }
 
+  /** What runs it, for others that share it. */
+  SavedModelPredictor loaded() {
+    return predictor;
+  }
+
   /**
    * Runs the model's signature: that of its options, else {@code serving_default}.
    *
