@@ -30,6 +30,7 @@ final class PrefixModel implements PrefixLogits, AutoCloseable {
 
   private final TokenInput input;
   private final SavedModelPredictor predictor;
+  private final boolean isOwn;
   private final String logits;
   private final PositionReader reader; // null for logits of the last token alone
   private final boolean shifts;
@@ -37,8 +38,9 @@ final class PrefixModel implements PrefixLogits, AutoCloseable {
   private final int width;
   private final List<String> notes;
 
-  private PrefixModel(SavedModelPredictor predictor, LanguageModelSpec spec) {
+  private PrefixModel(SavedModelPredictor predictor, LanguageModelSpec spec, boolean isOwn) {
     this.predictor = predictor;
+    this.isOwn = isOwn;
     input = spec.input();
     logits = spec.tensors().logits();
     notes = new ArrayList<>(spec.notes());
@@ -63,11 +65,16 @@ final class PrefixModel implements PrefixLogits, AutoCloseable {
   static PrefixModel load(LanguageModelSpec spec) {
     var predictor = SavedModelPredictor.load(spec.model().directory(), SavedModelPredictor.TIMEOUT);
     try {
-      return new PrefixModel(predictor, spec);
+      return new PrefixModel(predictor, spec, true);
     } catch (RuntimeException e) {
       predictor.close();
       throw e;
     }
+  }
+
+  /** On a model that is loaded, and stays the caller's. */
+  static PrefixModel of(Predictor loaded) {
+    return new PrefixModel(loaded.loaded(), loaded.model().continuation(), false);
   }
 
   /** Whether an output is {@code [B, L, V]}; runs the model where its shape does not tell. */
@@ -194,6 +201,8 @@ final class PrefixModel implements PrefixLogits, AutoCloseable {
 
   @Override
   public void close() {
-    predictor.close();
+    if (isOwn) {
+      predictor.close();
+    }
   }
 }
