@@ -119,10 +119,12 @@ public final class Predictor implements AutoCloseable {
         .toList();
   }
 
+  /** What runs it, for others that share it. */
   SavedModelPredictor loaded() {
     return loaded;
   }
 
+  /** The same, in the way that signatures are run. */
   SignatureRunner runner() {
     return runner;
   }

@@ -1,11 +1,15 @@
 package dev.performer.server.models;
 
+import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.pipeline.Embedder;
+import dev.performer.pipeline.EngineOptions;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Predictor;
 import dev.performer.pipeline.Scorer;
+import dev.performer.pipeline.TextEngine;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 
 /**
@@ -18,13 +22,15 @@ public final class ServedModel {
   private final Predictor predictor;
   private final Once<Embedder> embedder = new Once<>(Embedder::of);
   private final Once<Scorer> scorer = new Once<>(Scorer::of);
+  private final Once<Optional<TextEngine>> texts;
   private int leases;
   private Runnable whenUnused; // null while it may be leased
 
-  ServedModel(String name, long version, Predictor predictor) {
+  ServedModel(String name, long version, Predictor predictor, EngineOptions options) {
     this.name = name;
     this.version = version;
     this.predictor = predictor;
+    texts = new Once<>(loaded -> engine(loaded, options));
   }
 
   public String name() {
@@ -60,6 +66,19 @@ public final class ServedModel {
     return scorer.get(predictor);
   }
 
+  /** What continues texts, if it can; not to be closed. */
+  public Optional<TextEngine> texts() {
+    return texts.get(predictor);
+  }
+
+  private static Optional<TextEngine> engine(Predictor loaded, EngineOptions options) {
+    try {
+      return Optional.of(TextEngine.of(loaded, options));
+    } catch (PerformerException e) {
+      return Optional.empty();
+    }
+  }
+
   /** False once it has been retired. */
   synchronized boolean acquire() {
     if (whenUnused != null) {
@@ -90,6 +109,7 @@ public final class ServedModel {
 
   private void free(Runnable then) {
     if (then != null) {
+      texts.made().flatMap(engine -> engine).ifPresent(TextEngine::close);
       predictor.close();
       then.run();
     }
@@ -107,6 +127,10 @@ public final class ServedModel {
     private synchronized T get(Predictor predictor) {
       made = made == null ? maker.apply(predictor) : made;
       return made;
+    }
+
+    private synchronized Optional<T> made() {
+      return Optional.ofNullable(made);
     }
   }
 }
