@@ -55,6 +55,11 @@ public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> 
     return new Generation(maxTokens, sampling, stops);
   }
 
+  /** The same, taking the most likely token each time, or drawing. */
+  public Generation withGreedy(boolean value) {
+    return new Generation(maxTokens, sampling.withGreedy(value), stops);
+  }
+
   /** A text of this kind. @param row by which and the seed its random numbers come */
   public TextRequest request(Fields.Prompt prompt, int row, Instant deadline) {
     TextRequest request =

@@ -16,7 +16,9 @@ import java.util.Optional;
 
 /** Texts and token ids of a request, as a model reads whole sequences. */
 public final class PromptTokens {
-  private static final int BATCH = 32;
+  /** Sequences that run at a time. */
+  public static final int BATCH = 32;
+
 
   private PromptTokens() {}
 

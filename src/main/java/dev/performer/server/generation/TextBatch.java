@@ -132,11 +132,14 @@ public final class TextBatch {
   }
 
   private void end() {
-    release.run();
-    synchronized (this) {
-      if (!hasFailed) {
-        listener.done(Arrays.asList(finished));
+    try {
+      synchronized (this) {
+        if (!hasFailed) {
+          listener.done(Arrays.asList(finished));
+        }
       }
+    } finally {
+      release.run();
     }
   }
 

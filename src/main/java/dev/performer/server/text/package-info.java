@@ -1,0 +1,5 @@
+/**
+ * What this server has beyond the APIs of others: texts continued with all options, scored and
+ * embedded; sessions, whose states stay on the server.
+ */
+package dev.performer.server.text;
