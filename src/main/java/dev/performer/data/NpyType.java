@@ -13,7 +13,9 @@ public enum NpyType {
   UINT8("u1"),
   UINT16("u2"),
   UINT32("u4"),
-  BOOL("b1");
+  BOOL("b1"),
+  /** Byte strings of any length; not read from files. */
+  STRING("S0");
 
   private final String code;
 
@@ -31,7 +33,7 @@ public enum NpyType {
     return name().toLowerCase(Locale.ROOT);
   }
 
-  /** Bytes of one element. */
+  /** Bytes of one element; 0 for strings, whose lengths differ. */
   public int size() {
     return code.charAt(1) - '0';
   }

@@ -120,7 +120,10 @@ public final class Npz {
     Matcher dimensions = field(SHAPE, text, where, "'shape', such as (2, 3)");
     String code = descr.group(2) + descr.group(3);
     NpyType type =
-        Stream.of(NpyType.values()).filter(t -> t.code().equals(code)).findFirst().orElse(null);
+        Stream.of(NpyType.values())
+            .filter(t -> t != NpyType.STRING && t.code().equals(code))
+            .findFirst()
+            .orElse(null);
     if (type == null) {
       String unknown =
           "%s: element type '%s' is not supported; use float32, float64, int32 or int64";
@@ -201,15 +204,23 @@ public final class Npz {
   private static void writeNpy(OutputStream out, NpyArray array) throws IOException {
     String sizes = Arrays.toString(array.shape()).replaceAll("[\\[\\]]", "");
     String shape = "(" + sizes + (array.shape().length == 1 ? ",)" : ")");
-    String order = array.type().size() == 1 ? "|" : "<";
+    int width = 0;
+    byte[][] strings = array.type() == NpyType.STRING ? array.strings() : new byte[0][];
+    for (byte[] string : strings) {
+      width = Math.max(width, string.length);
+    }
+    String code = array.type() == NpyType.STRING ? "S" + width : array.type().code();
+    String order = array.type().size() <= 1 ? "|" : "<";
     String header =
-        "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }"
-            .formatted(order, array.type().code(), shape);
+        "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }".formatted(order, code, shape);
     int padding = 63 - (10 + header.length()) % 64;
     byte[] text = (header + " ".repeat(padding) + "\n").getBytes(StandardCharsets.US_ASCII);
     out.write(MAGIC);
     out.write(new byte[] {1, 0, (byte) text.length, (byte) (text.length >> 8)});
     out.write(text);
-    out.write(array.bytes());
+    for (byte[] string : strings) {
+      out.write(Arrays.copyOf(string, width)); // NumPy cuts the zeros off again
+    }
+    out.write(array.type() == NpyType.STRING ? new byte[0] : array.bytes());
   }
 }

@@ -63,7 +63,7 @@ public final class Predictor implements AutoCloseable {
 
   /** Runs a signature. */
   public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
-    requireShort(inputs);
+    model.card().map(ModelCard::languageModel).ifPresent(lm -> lm.requireShort(inputs, model.path()));
     return predictor.predict(signature, inputs);
   }
 
@@ -99,21 +99,6 @@ public final class Predictor implements AutoCloseable {
     return model.card().map(ModelCard::task).filter(task -> task.kind() != null).stream()
         .flatMap(task -> new Guesses(task).of(outputs).stream())
         .toList();
-  }
-
-  /** TensorFlow would say that some index of a table of positions does not exist. */
-  private void requireShort(Map<String, NpyArray> inputs) {
-    var card = model.card().map(ModelCard::languageModel).orElse(null);
-    if (card == null || card.maxLength() == null || card.tokens() == null) {
-      return;
-    }
-    NpyArray tokens = inputs.get(card.tokens());
-    if (tokens != null && tokens.shape().length == 2) {
-      String text = "%s has %d tokens a row, but %s takes %d at most; cut the rows to that";
-      long length = tokens.shape()[1];
-      int most = card.maxLength();
-      require(length <= most, text, card.tokens(), length, model.path(), most);
-    }
   }
 
   /** Frees the model. */

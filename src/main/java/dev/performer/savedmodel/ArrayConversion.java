@@ -8,6 +8,7 @@ import dev.performer.data.NpyType;
 import dev.performer.graph.Tensors;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.EnumSet;
 import java.util.Map;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.FloatNdArray;
@@ -16,6 +17,7 @@ import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat16;
+import org.tensorflow.types.TString;
 
 /** NumPy arrays to the tensors a signature takes, and back. */
 final class ArrayConversion {
@@ -47,29 +49,47 @@ final class ArrayConversion {
     return new NpyArray(type, new long[0], new byte[type.size()]);
   }
 
+  static void requireOutput(TensorSpec output) {
+    if (output.type() != DataType.DT_STRING) {
+      requireKnown(output, "output");
+    }
+  }
+
   static Tensor toTensor(TensorSpec input, NpyArray array) {
+    NpyArray fit = converted(input, array);
+    Shape shape = Shape.of(fit.shape());
+    return switch (input.type()) {
+      case DT_STRING -> Tensors.of(fit.strings(), fit.shape());
+      case DT_HALF -> TFloat16.tensorOf(shape, DataBuffers.of(fit.floats(), false, false));
+      case DT_BFLOAT16 -> TBfloat16.tensorOf(shape, DataBuffers.of(fit.floats(), false, false));
+      default -> Tensors.ofBytes(input.type(), shape, fit.buffer());
+    };
+  }
+
+  /** The array in the type of an input, float32 for half precision; its shape is checked. */
+  static NpyArray converted(TensorSpec input, NpyArray array) {
     Shape shape = Shape.of(array.shape());
     if (!input.shape().isCompatibleWith(shape)) {
       String message = "the input %s must have shape %s, not " + TensorSpec.shapeText(shape);
       throw new PerformerException(message.formatted(input.name(), input.shapeText()));
     }
-    requireKnown(input, "input");
+    if (input.type() != DataType.DT_STRING) {
+      requireKnown(input, "input");
+    }
     if (isHalf(input.type()) && !isFloating(array.type())) {
       throw wrongType(input, array, "");
     } else if (isHalf(input.type())) {
-      var values = DataBuffers.of(array.floats());
-      return input.type() == DataType.DT_HALF
-          ? TFloat16.tensorOf(shape, values)
-          : TBfloat16.tensorOf(shape, values);
+      return array.type() == NpyType.FLOAT32 ? array : NpyArray.of(array.floats(), array.shape());
     }
-    NpyType wanted = TYPES.get(input.type());
-    NpyArray converted = array.type() == wanted ? array : convert(input, array, wanted);
-    return Tensors.ofBytes(input.type(), shape, converted.buffer());
+    boolean isText = input.type() == DataType.DT_STRING;
+    NpyType wanted = isText ? NpyType.STRING : TYPES.get(input.type());
+    return array.type() == wanted ? array : convert(input, array, wanted);
   }
 
   private static NpyArray convert(TensorSpec input, NpyArray array, NpyType wanted) {
-    boolean isBool = wanted == NpyType.BOOL || array.type() == NpyType.BOOL;
-    if (isBool || isFloating(wanted) != isFloating(array.type())) {
+    var own = EnumSet.of(wanted, array.type()); // convert to themselves only
+    boolean isOwn = own.contains(NpyType.BOOL) || own.contains(NpyType.STRING);
+    if (isOwn || isFloating(wanted) != isFloating(array.type())) {
       throw wrongType(input, array, "");
     }
     if (wanted == NpyType.FLOAT64) {
@@ -124,6 +144,9 @@ final class ArrayConversion {
 
   static NpyArray toArray(String name, Tensor tensor) {
     long[] shape = tensor.shape().asArray();
+    if (tensor instanceof TString strings) {
+      return NpyArray.of(Tensors.strings(strings), shape);
+    }
     if (isHalf(tensor.dataType())) {
       float[] values = new float[Math.toIntExact(tensor.shape().size())];
       ((FloatNdArray) tensor).copyTo(DataBuffers.of(values, false, false));

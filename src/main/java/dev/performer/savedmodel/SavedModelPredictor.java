@@ -132,10 +132,23 @@ public final class SavedModelPredictor implements AutoCloseable {
     SignatureSpec spec = directory.signature(signature);
     Map<String, String> tensors = new TreeMap<>();
     for (String name : outputs) {
-      ArrayConversion.requireKnown(spec.output(name), "output");
+      ArrayConversion.requireOutput(spec.output(name));
       tensors.put(name, spec.output(name).tensor());
     }
     return run(spec, inputs, Map.of(), tensors);
+  }
+
+  /**
+   * What {@link #predict} would feed: an array for each input, in its type.
+   *
+   * @throws PerformerException if a name, type or shape does not fit
+   */
+  public Map<String, NpyArray> converted(SignatureSpec spec, Map<String, NpyArray> inputs) {
+    checkNames(spec, inputs);
+    Map<String, NpyArray> fit = new LinkedHashMap<>();
+    spec.inputs()
+        .forEach((name, input) -> fit.put(name, ArrayConversion.converted(input, inputs.get(name))));
+    return fit;
   }
 
   /** Runs a signature, with feeds that it does not have itself, for tensors by name. */
