@@ -1,8 +1,8 @@
 package dev.performer;
 
-/** Too much is under way to take more on: the same call may succeed a little later. */
-public final class BusyException extends PerformerException {
-  /** A message of one line: what is full, and how much it holds. */
+/** A failure for now: too much is waiting; the same may go well a little later. */
+public class BusyException extends PerformerException {
+  /** A message of one line. */
   public BusyException(String message) {
     super(message);
   }

@@ -1,8 +1,8 @@
 package dev.performer;
 
-/** There is nothing of the name, version or id that was given. */
-public final class NotFoundException extends PerformerException {
-  /** A message of one line: what is missing, and what there is. */
+/** A failure because nothing has the name that was given: no such model, version or session. */
+public class NotFoundException extends PerformerException {
+  /** A message of one line. */
   public NotFoundException(String message) {
     super(message);
   }

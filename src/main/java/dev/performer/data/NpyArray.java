@@ -1,8 +1,11 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
@@ -11,14 +14,15 @@ import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
- * One NumPy array: type, shape (empty for a scalar), elements in C order, little endian; of strings
- * each is its length, an int32, and its bytes.
+ * One NumPy array.
+ *
+ * @param shape empty for a scalar
+ * @param bytes elements in C order, little endian; of texts, the length of each as an int in front
  */
 public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
   /** Checks that the number of bytes fits the shape. */
   public NpyArray {
-    boolean isText = type == NpyType.STRING;
-    long expected = isText ? end(bytes, 0, elements(shape)) : bytes(type, shape);
+    long expected = type == NpyType.STRING ? stringBytes(shape, bytes) : bytes(type, shape);
     if (expected != bytes.length) {
       throw new IllegalArgumentException(
           "shape %s of %s needs %s bytes, not %s"
@@ -46,45 +50,18 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
     return of(NpyType.INT64, shape, values.length, bytes -> bytes.asLongBuffer().put(values));
   }
 
-  /** An array of byte strings, which are copied. */
-  public static NpyArray of(byte[][] strings, long... shape) {
-    int size = 0;
-    for (byte[] string : strings) {
-      size = Math.addExact(size, Math.addExact(Integer.BYTES, string.length));
+  /** An array of texts or other bytes. */
+  public static NpyArray of(List<byte[]> strings, long... shape) {
+    long expected = LongStream.of(shape).reduce(1, Math::multiplyExact);
+    if (expected != strings.size()) {
+      String text = "shape %s needs %d strings, not %d";
+      throw new IllegalArgumentException(
+          text.formatted(Arrays.toString(shape), expected, strings.size()));
     }
+    int size = strings.stream().mapToInt(s -> 4 + s.length).reduce(0, Math::addExact);
     ByteBuffer all = ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
-    for (byte[] string : strings) {
-      all.putInt(string.length).put(string);
-    }
+    strings.forEach(string -> all.putInt(string.length).put(string));
     return new NpyArray(NpyType.STRING, shape.clone(), all.array());
-  }
-
-  /** Arrays of one type and of shapes that differ in the first dimension, below each other. */
-  public static NpyArray joined(List<NpyArray> parts) {
-    if (parts.size() == 1) {
-      return parts.get(0);
-    }
-    long[] shape = parts.get(0).shape.clone();
-    shape[0] = parts.stream().mapToLong(part -> part.shape[0]).sum();
-    int size = parts.stream().mapToInt(part -> part.bytes.length).reduce(0, Math::addExact);
-    ByteBuffer all = ByteBuffer.allocate(size);
-    parts.forEach(part -> all.put(part.bytes));
-    return new NpyArray(parts.get(0).type, shape, all.array());
-  }
-
-  /** Some rows, those of the first dimension. */
-  public NpyArray rows(int first, int count) {
-    if (first == 0 && count == shape[0]) {
-      return this;
-    }
-    long[] part = shape.clone();
-    part[0] = 1;
-    long row = elements(part);
-    part[0] = count;
-    boolean isText = type == NpyType.STRING;
-    int from = isText ? end(bytes, 0, first * row) : Math.toIntExact(first * row * type.size());
-    int to = isText ? end(bytes, from, count * row) : from + Math.toIntExact(bytes(type, part));
-    return new NpyArray(type, part, Arrays.copyOfRange(bytes, from, to));
   }
 
   private static NpyArray of(NpyType type, long[] shape, int size, Consumer<ByteBuffer> fill) {
@@ -95,21 +72,45 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
 
   /** Number of elements. */
   public int size() {
-    return type == NpyType.STRING ? (int) elements(shape) : bytes.length / type.size();
+    return Math.toIntExact(LongStream.of(shape).reduce(1, Math::multiplyExact));
   }
 
-  /** The elements of an array of strings. @throws PerformerException if it holds numbers */
-  public byte[][] strings() {
-    if (type != NpyType.STRING) {
-      throw new PerformerException("expected strings, found " + type.label());
-    }
-    ByteBuffer all = buffer();
-    byte[][] strings = new byte[size()][];
-    for (int i = 0; i < strings.length; i++) {
-      strings[i] = new byte[all.getInt()];
-      all.get(strings[i]);
+  /** The elements as bytes. @throws PerformerException if this holds numbers */
+  public List<byte[]> strings() {
+    require(type == NpyType.STRING, "expected texts, found %s", type.label());
+    ByteBuffer rest = buffer();
+    List<byte[]> strings = new ArrayList<>();
+    while (rest.hasRemaining()) {
+      byte[] string = new byte[rest.getInt()];
+      rest.get(string);
+      strings.add(string);
     }
     return strings;
+  }
+
+  /** Some of the rows along the first dimension. */
+  public NpyArray rows(int from, int to) {
+    if (from == 0 && to == shape[0]) {
+      return this;
+    }
+    long[] part = shape.clone();
+    part[0] = to - from;
+    int row = shape[0] == 0 ? 0 : (int) (size() / shape[0]); // elements
+    if (type == NpyType.STRING) {
+      return of(strings().subList(from * row, to * row), part);
+    }
+    int size = row * type.size();
+    return new NpyArray(type, part, Arrays.copyOfRange(bytes, from * size, to * size));
+  }
+
+  /** Arrays of one type below each other, which differ in their first dimension alone. */
+  public static NpyArray join(List<NpyArray> parts) {
+    long[] shape = parts.get(0).shape.clone();
+    shape[0] = parts.stream().mapToLong(part -> part.shape[0]).sum();
+    int size = parts.stream().mapToInt(part -> part.bytes.length).reduce(0, Math::addExact);
+    ByteBuffer all = ByteBuffer.allocate(size);
+    parts.forEach(part -> all.put(part.bytes));
+    return new NpyArray(parts.get(0).type, shape, all.array());
   }
 
   /** The elements, little endian; a view of {@link #bytes()}. */
@@ -179,27 +180,22 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
 
   /** Bytes of an array. @throws ArithmeticException if they do not fit a long */
   static long bytes(NpyType type, long[] shape) {
-    return Math.multiplyExact(elements(shape), type.size());
-  }
-
-  private static long elements(long[] shape) {
     if (LongStream.of(shape).anyMatch(size -> size < 0)) {
       throw new IllegalArgumentException("negative dimension in " + Arrays.toString(shape));
     }
-    return LongStream.of(shape).reduce(1, Math::multiplyExact);
+    return Math.multiplyExact(LongStream.of(shape).reduce(1, Math::multiplyExact), type.size());
   }
 
-  /** Where so many strings end, the first of which begins at a place; -1 if they are not there. */
-  private static int end(byte[] strings, int start, long count) {
-    ByteBuffer all = ByteBuffer.wrap(strings).order(ByteOrder.LITTLE_ENDIAN).position(start);
-    for (long i = 0; i < count; i++) {
-      int length = all.remaining() < Integer.BYTES ? -1 : all.getInt();
-      if (length < 0 || length > all.remaining()) {
+  private static long stringBytes(long[] shape, byte[] bytes) {
+    ByteBuffer rest = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    for (long left = bytes(NpyType.INT8, shape); left > 0; left--) {
+      int length = rest.remaining() < Integer.BYTES ? -1 : rest.getInt();
+      if (length < 0 || length > rest.remaining()) {
         return -1;
       }
-      all.position(all.position() + length);
+      rest.position(rest.position() + length);
     }
-    return all.position();
+    return rest.position();
   }
 
   @Override

@@ -120,10 +120,7 @@ public final class Npz {
     Matcher dimensions = field(SHAPE, text, where, "'shape', such as (2, 3)");
     String code = descr.group(2) + descr.group(3);
     NpyType type =
-        Stream.of(NpyType.values())
-            .filter(t -> t != NpyType.STRING && t.code().equals(code))
-            .findFirst()
-            .orElse(null);
+        Stream.of(NpyType.values()).filter(t -> t.code().equals(code)).findFirst().orElse(null);
     if (type == null) {
       String unknown =
           "%s: element type '%s' is not supported; use float32, float64, int32 or int64";
@@ -202,25 +199,25 @@ public final class Npz {
   }
 
   private static void writeNpy(OutputStream out, NpyArray array) throws IOException {
+    List<byte[]> strings = array.type() == NpyType.STRING ? array.strings() : List.of();
+    int widest = Math.max(1, strings.stream().mapToInt(s -> s.length).max().orElse(0));
+    boolean isPlain = array.type() != NpyType.STRING;
     String sizes = Arrays.toString(array.shape()).replaceAll("[\\[\\]]", "");
     String shape = "(" + sizes + (array.shape().length == 1 ? ",)" : ")");
-    int width = 0;
-    byte[][] strings = array.type() == NpyType.STRING ? array.strings() : new byte[0][];
-    for (byte[] string : strings) {
-      width = Math.max(width, string.length);
-    }
-    String code = array.type() == NpyType.STRING ? "S" + width : array.type().code();
     String order = array.type().size() <= 1 ? "|" : "<";
     String header =
-        "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }".formatted(order, code, shape);
+        "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }"
+            .formatted(order, array.type().code() + (isPlain ? "" : widest), shape);
     int padding = 63 - (10 + header.length()) % 64;
     byte[] text = (header + " ".repeat(padding) + "\n").getBytes(StandardCharsets.US_ASCII);
     out.write(MAGIC);
     out.write(new byte[] {1, 0, (byte) text.length, (byte) (text.length >> 8)});
     out.write(text);
-    for (byte[] string : strings) {
-      out.write(Arrays.copyOf(string, width)); // NumPy cuts the zeros off again
+    if (isPlain) {
+      out.write(array.bytes());
     }
-    out.write(array.type() == NpyType.STRING ? new byte[0] : array.bytes());
+    for (byte[] string : strings) { // NumPy's are of one width, with zeros behind
+      out.write(Arrays.copyOf(string, widest));
+    }
   }
 }

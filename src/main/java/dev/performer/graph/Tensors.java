@@ -86,18 +86,6 @@ public final class Tensors {
     return Tensor.of(javaType(type), shape, DataBuffers.of(bytes, false, false));
   }
 
-  /** A tensor of byte strings. */
-  public static TString of(byte[][] strings, long... shape) {
-    return TString.tensorOfBytes(Shape.of(shape), DataBuffers.ofObjects(strings));
-  }
-
-  /** The elements of a tensor of strings, as bytes. */
-  public static byte[][] strings(TString tensor) {
-    byte[][] result = new byte[size(tensor)][];
-    tensor.asBytes().copyTo(DataBuffers.of(result, false, false));
-    return result;
-  }
-
   public static float[] floats(Tensor tensor) {
     float[] result = new float[size(tensor)];
     tensor.asRawTensor().data().asFloats().read(result);

@@ -10,7 +10,7 @@ import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.PositionTable;
-import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.nio.file.Path;
@@ -176,11 +176,7 @@ public record TokenInput(
   }
 
   /** Runs a signature on rows of unequal lengths: pads, masks, and cuts padding off. */
-  record Runner(SavedModelPredictor predictor, TokenInput input) implements AutoCloseable {
-    static Runner load(TokenInput input) {
-      return new Runner(SavedModelPredictor.load(input.model()), input);
-    }
-
+  record Runner(SignatureRunner predictor, TokenInput input) {
     /** What is kept of a batch's outputs. */
     interface Kept {
       Map<String, NpyArray> of(Map<String, NpyArray> outputs, List<int[]> ids, int length);
@@ -237,7 +233,7 @@ public record TokenInput(
             .forEach((name, y) -> parts.computeIfAbsent(name, k -> new ArrayList<>()).add(y));
       }
       Map<String, NpyArray> outputs = new LinkedHashMap<>();
-      parts.forEach((name, list) -> outputs.put(name, NpyArray.joined(list)));
+      parts.forEach((name, list) -> outputs.put(name, NpyArray.join(list)));
       outputs.putAll(arrays(sequences, input.length(longest)));
       return outputs;
     }
@@ -272,12 +268,7 @@ public record TokenInput(
       long[] shape = array.shape();
       boolean hasRows = shape.length > 0 && shape[0] == size;
       require(hasRows, "output %s %s has no row per sequence; give an .npz", name, array);
-      return array.rows(0, rows);
-    }
-
-    @Override
-    public void close() {
-      predictor.close();
+      return rows == size ? array : array.rows(0, rows);
     }
   }
 }

@@ -8,7 +8,9 @@ import dev.performer.data.NpyType;
 import dev.performer.graph.Tensors;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Map;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.FloatNdArray;
@@ -40,26 +42,27 @@ final class ArrayConversion {
 
   static void requireKnown(TensorSpec spec, String kind) {
     String message = "the %s %s is of type %s, which has no array here";
-    require(isKnown(spec.type()), message, kind, spec.name(), spec.typeName());
+    boolean isString = spec.type() == DataType.DT_STRING;
+    require(isString || isKnown(spec.type()), message, kind, spec.name(), spec.typeName());
   }
 
   static NpyArray zero(TensorSpec scalar) {
     requireKnown(scalar, "input");
+    if (scalar.type() == DataType.DT_STRING) {
+      return NpyArray.of(List.of(new byte[0]));
+    }
     NpyType type = isHalf(scalar.type()) ? NpyType.FLOAT32 : TYPES.get(scalar.type());
     return new NpyArray(type, new long[0], new byte[type.size()]);
-  }
-
-  static void requireOutput(TensorSpec output) {
-    if (output.type() != DataType.DT_STRING) {
-      requireKnown(output, "output");
-    }
   }
 
   static Tensor toTensor(TensorSpec input, NpyArray array) {
     NpyArray fit = converted(input, array);
     Shape shape = Shape.of(fit.shape());
     return switch (input.type()) {
-      case DT_STRING -> Tensors.of(fit.strings(), fit.shape());
+      case DT_STRING -> {
+        byte[][] strings = fit.strings().toArray(byte[][]::new);
+        yield TString.tensorOfBytes(shape, DataBuffers.of(strings, false, false));
+      }
       case DT_HALF -> TFloat16.tensorOf(shape, DataBuffers.of(fit.floats(), false, false));
       case DT_BFLOAT16 -> TBfloat16.tensorOf(shape, DataBuffers.of(fit.floats(), false, false));
       default -> Tensors.ofBytes(input.type(), shape, fit.buffer());
@@ -73,9 +76,7 @@ final class ArrayConversion {
       String message = "the input %s must have shape %s, not " + TensorSpec.shapeText(shape);
       throw new PerformerException(message.formatted(input.name(), input.shapeText()));
     }
-    if (input.type() != DataType.DT_STRING) {
-      requireKnown(input, "input");
-    }
+    requireKnown(input, "input");
     if (isHalf(input.type()) && !isFloating(array.type())) {
       throw wrongType(input, array, "");
     } else if (isHalf(input.type())) {
@@ -145,7 +146,9 @@ final class ArrayConversion {
   static NpyArray toArray(String name, Tensor tensor) {
     long[] shape = tensor.shape().asArray();
     if (tensor instanceof TString strings) {
-      return NpyArray.of(Tensors.strings(strings), shape);
+      List<byte[]> elements = new ArrayList<>();
+      strings.asBytes().scalars().forEach(element -> elements.add(element.getObject()));
+      return NpyArray.of(elements, shape);
     }
     if (isHalf(tensor.dataType())) {
       float[] values = new float[Math.toIntExact(tensor.shape().size())];

@@ -10,13 +10,38 @@ import org.tensorflow.proto.OpDef.ArgDef;
 public final class SideEffects {
   private static final Set<String> HARMLESS =
       Set.of(
-          "VarHandleOp", "Variable", "VariableV2", "ReadVariableOp", "VariableShape",
-          "VarIsInitializedOp", "IsVariableInitialized", "ResourceGather", "ResourceGatherNd",
-          "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2",
-          "MutableDenseHashTable", "MutableDenseHashTableV2", "LookupTableFind",
-          "LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2", "LookupTableExport",
-          "LookupTableExportV2", "PartitionedCall", "StatefulPartitionedCall", "If", "While",
-          "Case", "Assert", "Print", "PrintV2", "RestoreV2", "Multinomial", "TruncatedNormal");
+          "VarHandleOp",
+          "Variable",
+          "VariableV2",
+          "ReadVariableOp",
+          "VariableShape",
+          "VarIsInitializedOp",
+          "IsVariableInitialized",
+          "ResourceGather",
+          "ResourceGatherNd",
+          "HashTable",
+          "HashTableV2",
+          "MutableHashTable",
+          "MutableHashTableV2",
+          "MutableDenseHashTable",
+          "MutableDenseHashTableV2",
+          "LookupTableFind",
+          "LookupTableFindV2",
+          "LookupTableSize",
+          "LookupTableSizeV2",
+          "LookupTableExport",
+          "LookupTableExportV2",
+          "PartitionedCall",
+          "StatefulPartitionedCall",
+          "If",
+          "While",
+          "Case",
+          "Assert",
+          "Print",
+          "PrintV2",
+          "RestoreV2",
+          "Multinomial",
+          "TruncatedNormal");
 
   private SideEffects() {}
 
@@ -38,7 +63,8 @@ public final class SideEffects {
     boolean isHarmless = HARMLESS.contains(op) || op.startsWith("Random");
     return !isHarmless
         && OpDefinitions.find(op)
-            .filter(o -> o.getIsStateful() || o.getInputArgList().stream().anyMatch(ArgDef::getIsRef))
+            .filter(
+                o -> o.getIsStateful() || o.getInputArgList().stream().anyMatch(ArgDef::getIsRef))
             .isPresent();
   }
 }

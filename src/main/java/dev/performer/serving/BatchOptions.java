@@ -17,11 +17,7 @@ import java.util.List;
  *     what is missing to one is filled with copies of the last row; empty for any number
  */
 public record BatchOptions(
-    boolean enabled,
-    int maxBatch,
-    Duration maxDelay,
-    int maxQueue,
-    List<Integer> allowedSizes) {
+    boolean enabled, int maxBatch, Duration maxDelay, int maxQueue, List<Integer> allowedSizes) {
   /** Joined up to 64 rows, with a delay of 2 ms and room for 1,024 calls. */
   public static final BatchOptions DEFAULT =
       new BatchOptions(true, 64, Duration.ofMillis(2), 1024, List.of());
@@ -41,7 +37,8 @@ public record BatchOptions(
       before = size;
     }
     boolean isEnough = before == 0 || before >= maxBatch;
-    String message = "the last of the allowed batch sizes %s must be at least the largest batch, %d";
+    String message =
+        "the last of the allowed batch sizes %s must be at least the largest batch, %d";
     require(isEnough, message, allowedSizes, maxBatch);
   }
 

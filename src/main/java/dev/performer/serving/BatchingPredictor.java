@@ -7,8 +7,9 @@ import dev.performer.DeadlineException;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.savedmodel.ModelCard;
-import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SideEffects;
+import dev.performer.savedmodel.SignatureRunner;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
@@ -45,12 +46,12 @@ import java.util.concurrent.atomic.AtomicInteger;
  *
  * <p>Where nothing runs, a call runs at once in its caller's thread. Safe for use by many threads.
  */
-public final class BatchingPredictor implements AutoCloseable {
+public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
   private static final Object SERIAL = "calls that change variables";
   private static final int MOST_OUTPUT_CHOICES = 1000;
 
-  private final SavedModelPredictor predictor;
-  private final JoinedCalls.Run model;
+  private final SignatureRunner model;
+  private final SavedModelDirectory directory;
   private final BatchOptions options;
   private final Optional<ModelCard> card;
   private final int slots = Math.max(4, 2 * Runtime.getRuntime().availableProcessors());
@@ -68,12 +69,11 @@ public final class BatchingPredictor implements AutoCloseable {
   private long wakes = Long.MAX_VALUE; // when the timer looks for calls that waited long enough
   private boolean isClosed;
 
-  /** @param model runs what was joined */
-  BatchingPredictor(SavedModelPredictor predictor, JoinedCalls.Run model, BatchOptions options) {
-    this.predictor = predictor;
+  private BatchingPredictor(SignatureRunner model, BatchOptions options) {
     this.model = model;
+    directory = model.directory();
     this.options = options;
-    card = ModelCard.read(predictor.directory().path());
+    card = ModelCard.read(directory.path());
     timer.setRemoveOnCancelPolicy(true);
     timer.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
     timer.setKeepAliveTime(10, TimeUnit.SECONDS);
@@ -90,8 +90,8 @@ public final class BatchingPredictor implements AutoCloseable {
   }
 
   /** On a loaded model, which stays its caller's and must be open until this is closed. */
-  public static BatchingPredictor of(SavedModelPredictor loaded, BatchOptions options) {
-    return new BatchingPredictor(loaded, loaded::predict, options);
+  public static BatchingPredictor of(SignatureRunner loaded, BatchOptions options) {
+    return new BatchingPredictor(loaded, options);
   }
 
   /**
@@ -133,9 +133,15 @@ public final class BatchingPredictor implements AutoCloseable {
     }
   }
 
-  /** As {@link SavedModelPredictor#predict(String, Map)}, for one of many callers. */
-  public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
-    return predict(signature, inputs, null, null);
+  @Override
+  public SavedModelDirectory directory() {
+    return directory;
+  }
+
+  @Override
+  public Map<String, NpyArray> predict(
+      String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
+    return predict(signature, inputs, outputs, null);
   }
 
   /**
@@ -217,12 +223,12 @@ public final class BatchingPredictor implements AutoCloseable {
   }
 
   private Call call(String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
-    var spec = predictor.directory().signature(signature);
+    var spec = directory.signature(signature);
     var names = List.copyOf(outputs == null ? spec.outputs().keySet() : new TreeSet<>(outputs));
     names.forEach(spec::output);
     card.map(ModelCard::languageModel)
-        .ifPresent(model -> model.requireShort(inputs, predictor.directory().path()));
-    var fit = predictor.converted(spec, inputs);
+        .ifPresent(model -> model.requireShort(inputs, directory.path()));
+    var fit = spec.converted(inputs);
     if (signatures.size() > MOST_OUTPUT_CHOICES) {
       signatures.clear();
     }
@@ -230,7 +236,7 @@ public final class BatchingPredictor implements AutoCloseable {
         signatures.computeIfAbsent(
             List.of(signature, names),
             key -> {
-              boolean isSerial = SideEffects.of(predictor.directory(), spec);
+              boolean isSerial = SideEffects.of(directory, spec);
               return new JoinedCalls(model, spec, names, isSerial, options, card);
             });
     return new Call(calls, fit);
@@ -240,14 +246,14 @@ public final class BatchingPredictor implements AutoCloseable {
   private boolean begin(Call call) {
     List<Call> full;
     synchronized (this) {
-      require(!isClosed, "%s is being closed", predictor.directory().path());
+      require(!isClosed, "%s is being closed", directory.path());
       if (waiting == 0 && (running == 0 || !call.isJoined()) && mayRun(call)) {
         started(call);
         return true;
       }
       if (waiting >= options.maxQueue()) {
         String text = "%s: %d calls wait already, which is the most; try again";
-        throw new BusyException(text.formatted(predictor.directory().path(), waiting));
+        throw new BusyException(text.formatted(directory.path(), waiting));
       }
       Lane lane = lanes.computeIfAbsent(call.lane, key -> new Lane());
       lane.calls.add(call);
@@ -429,7 +435,7 @@ public final class BatchingPredictor implements AutoCloseable {
       lanes.clear();
       waiting = 0;
     }
-    String text = "%s was closed before the call began".formatted(predictor.directory().path());
+    String text = "%s was closed before the call began".formatted(directory.path());
     left.forEach(call -> call.result.completeExceptionally(new PerformerException(text)));
     timer.shutdownNow();
     boolean isInterrupted = false;

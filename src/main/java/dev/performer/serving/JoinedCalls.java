@@ -5,11 +5,11 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
 import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.SignatureRunner;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,19 +35,14 @@ final class JoinedCalls {
   /** Calls of one lane fit together. */
   record Lane(String signature, List<String> outputs, List<Object> shapes) {}
 
-  /** A run of a model. */
-  interface Run {
-    Map<String, NpyArray> of(
-        String signature, Map<String, NpyArray> inputs, Collection<String> outputs);
-  }
-
-  private final Run model;
+  private final SignatureRunner model;
   private final SignatureSpec spec;
   private final List<String> outputs;
   private final BatchOptions options;
   private final boolean isSerial;
   private final Map<String, Integer> padding; // by input that may be padded; empty for none
-  private final Set<String> byLength = ConcurrentHashMap.newKeySet(); // outputs that have the padded length
+  private final Set<String> byLength =
+      ConcurrentHashMap.newKeySet(); // outputs that have the padded length
   private int joins;
   private int pads;
   private volatile double bytesPerByte; // of outputs to inputs, the most seen
@@ -55,7 +50,7 @@ final class JoinedCalls {
   private volatile boolean isPadded;
 
   JoinedCalls(
-      Run model,
+      SignatureRunner model,
       SignatureSpec spec,
       List<String> outputs,
       boolean isSerial,
@@ -200,7 +195,7 @@ final class JoinedCalls {
   }
 
   private Map<String, NpyArray> run(Map<String, NpyArray> inputs) {
-    var results = model.of(spec.name(), inputs, outputs);
+    var results = model.predict(spec.name(), inputs, outputs);
     double ratio = bytes(results) / (double) Math.max(1, bytes(inputs));
     synchronized (this) {
       bytesPerByte = Math.max(bytesPerByte, ratio);
@@ -216,9 +211,9 @@ final class JoinedCalls {
           (name, array) -> {
             List<NpyArray> parts = new ArrayList<>(List.of(array));
             for (int i = 0; i < missing; i++) {
-              parts.add(array.rows(rows - 1, 1));
+              parts.add(array.rows(rows - 1, rows));
             }
-            return NpyArray.joined(parts);
+            return NpyArray.join(parts);
           });
     }
     return filled;
@@ -260,7 +255,7 @@ final class JoinedCalls {
       Integer pad = isEven ? null : padding.get(name);
       var parts = calls.stream().map(call -> call.get(name));
       var even = pad == null ? parts : parts.map(part -> padded(part, longest, pad));
-      inputs.put(name, NpyArray.joined(even.toList()));
+      inputs.put(name, NpyArray.join(even.toList()));
     }
     int all = Arrays.stream(rows).sum();
     var results = run(filled(inputs, all));
@@ -288,7 +283,7 @@ final class JoinedCalls {
     for (int count : rows) {
       int start = first;
       Map<String, NpyArray> part = new TreeMap<>();
-      results.forEach((name, y) -> part.put(name, y.rows(start, count)));
+      results.forEach((name, y) -> part.put(name, y.rows(start, start + count)));
       parts.add(part);
       first += count;
     }

@@ -10,7 +10,9 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.ReferenceModels;
+import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -45,7 +47,7 @@ class BatchingPredictorTest {
   }
 
   /** A model whose first run waits until a test lets it go on; what ran is recorded. */
-  private static final class Gate implements JoinedCalls.Run {
+  private static final class Gate implements SignatureRunner {
     final List<Map<String, NpyArray>> runs = new ArrayList<>();
     final CountDownLatch begun = new CountDownLatch(1);
     final CountDownLatch open = new CountDownLatch(1);
@@ -56,10 +58,13 @@ class BatchingPredictorTest {
     }
 
     @Override
-    public Map<String, NpyArray> of(
-        String signature,
-        Map<String, NpyArray> inputs,
-        Collection<String> outputs) {
+    public SavedModelDirectory directory() {
+      return model.directory();
+    }
+
+    @Override
+    public Map<String, NpyArray> predict(
+        String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
       boolean isFirst;
       synchronized (this) {
         isFirst = runs.isEmpty();
@@ -93,6 +98,11 @@ class BatchingPredictorTest {
     return NpyArray.of(new Random(seed).ints((long) rows * length, 3, 20).toArray(), rows, length);
   }
 
+  private static NpyArray oneRow(NpyArray x, int row) {
+    int place = row % (int) x.shape()[0];
+    return x.rows(place, place + 1);
+  }
+
   private static void assertSame(Map<String, NpyArray> actual, Map<String, NpyArray> expected) {
     assertThat(actual).containsOnlyKeys(expected.keySet());
     expected.forEach(
@@ -107,7 +117,8 @@ class BatchingPredictorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"protein_exp", "protein_relu_causal", "gr_softmax_P_causal", "bert_softmax"})
+  @ValueSource(
+      strings = {"protein_exp", "protein_relu_causal", "gr_softmax_P_causal", "bert_softmax"})
   void givesEachCallerWhatARunOfItsOwnGives(String name) throws Exception {
     try (var model = load("models/" + name);
         var batching = BatchingPredictor.of(model, BatchOptions.DEFAULT)) {
@@ -117,7 +128,7 @@ class BatchingPredictorTest {
         Map<String, NpyArray> call = new TreeMap<>();
         int row = i;
         ReferenceModels.under(stored, "in" + i % 2)
-            .forEach((input, x) -> call.put(input, x.rows(row % (int) x.shape()[0], 1)));
+            .forEach((input, x) -> call.put(input, oneRow(x, row)));
         calls.add(call);
       }
       var threads = Executors.newFixedThreadPool(12);
@@ -130,7 +141,7 @@ class BatchingPredictorTest {
                 threads.submit(
                     () -> {
                       together.await();
-                      return batching.predict(SERVE, call);
+                      return batching.predict(SERVE, call, null);
                     }));
           }
           for (int i = 0; i < calls.size(); i++) {
@@ -147,12 +158,13 @@ class BatchingPredictorTest {
   void joinsWhatArrivesWhileARunIsUnderWay() throws Exception {
     try (var model = load("models/protein_exp")) {
       Gate gate = new Gate(model);
-      try (var batching = new BatchingPredictor(model, gate, PATIENT)) {
+      try (var batching = BatchingPredictor.of(gate, PATIENT)) {
         for (int round = 0; round < 2; round++) { // two proofs, then what was proven
           gate.close(batching, tokens(0, 1, 8));
           gate.open.countDown();
         }
-        List<NpyArray> inputs = IntStream.range(1, 9).mapToObj(i -> tokens(i, i % 3 + 1, 8)).toList();
+        List<NpyArray> inputs =
+            IntStream.range(1, 9).mapToObj(i -> tokens(i, i % 3 + 1, 8)).toList();
         List<CompletableFuture<Map<String, NpyArray>>> results = new ArrayList<>();
         inputs.forEach(x -> results.add(batching.submit(SERVE, Map.of("tokens", x), null, null)));
         for (int i = 0; i < inputs.size(); i++) {
@@ -167,7 +179,7 @@ class BatchingPredictorTest {
     try (var model = load("models/protein_exp")) {
       Gate gate = new Gate(model);
       var options = PATIENT.withMaxBatch(4).withAllowedSizes(List.of(1, 4));
-      try (var batching = new BatchingPredictor(model, gate, options)) {
+      try (var batching = BatchingPredictor.of(gate, options)) {
         var first = gate.close(batching, tokens(0, 1, 8));
         List<CompletableFuture<?>> results = new ArrayList<>();
         for (int i = 1; i <= 6; i++) {
@@ -191,7 +203,7 @@ class BatchingPredictorTest {
   void aCallThatFailsFailsAlone() throws Exception {
     try (var model = load("models/protein_exp")) {
       Gate gate = new Gate(model);
-      try (var batching = new BatchingPredictor(model, gate, PATIENT)) {
+      try (var batching = BatchingPredictor.of(gate, PATIENT)) {
         var first = gate.close(batching, tokens(0, 1, 8));
         NpyArray outside = NpyArray.of(new int[] {1, 2, 3, 4, 5, 6, 7, 2000}, 1, 8);
         var good = batching.submit(SERVE, Map.of("tokens", tokens(1, 1, 8)), null, null);
@@ -217,17 +229,25 @@ class BatchingPredictorTest {
   void aModelThatMixesRowsRunsCallByCall() throws Exception {
     try (var model = load("models/protein_exp")) {
       AtomicInteger joined = new AtomicInteger();
-      JoinedCalls.Run mixing =
-          (signature, inputs, outputs) -> {
-            NpyArray x = inputs.get("tokens");
-            joined.addAndGet(x.shape()[0] > 1 ? 1 : 0);
-            float sum = (float) Arrays.stream(x.doubles()).sum();
-            int rows = (int) x.shape()[0];
-            float[] y = new float[rows];
-            Arrays.fill(y, sum);
-            return Map.of("logits", NpyArray.of(y, rows));
+      SignatureRunner mixing =
+          new SignatureRunner() {
+            @Override
+            public SavedModelDirectory directory() {
+              return model.directory();
+            }
+
+            @Override
+            public Map<String, NpyArray> predict(
+                String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
+              NpyArray x = inputs.get("tokens");
+              int rows = (int) x.shape()[0];
+              joined.addAndGet(rows > 1 ? 1 : 0);
+              float[] y = new float[rows];
+              Arrays.fill(y, (float) Arrays.stream(x.doubles()).sum());
+              return Map.of("logits", NpyArray.of(y, rows));
+            }
           };
-      try (var batching = new BatchingPredictor(model, mixing, PATIENT)) {
+      try (var batching = BatchingPredictor.of(mixing, PATIENT)) {
         for (int round = 0; round < 5; round++) {
           List<NpyArray> inputs = IntStream.range(0, 16).mapToObj(i -> tokens(i, 1, 8)).toList();
           var results =
@@ -259,7 +279,7 @@ class BatchingPredictorTest {
     Path path = CausalModels.write(folder.resolve("model"), yaml, words, weights -> {});
     try (var model = SavedModelPredictor.load(path)) {
       Gate gate = new Gate(model);
-      try (var batching = new BatchingPredictor(model, gate, PATIENT)) {
+      try (var batching = BatchingPredictor.of(gate, PATIENT)) {
         gate.close(batching, tokens(0, 1, 8));
         List<NpyArray> inputs = IntStream.range(3, 15).mapToObj(i -> tokens(i, 1, i)).toList();
         List<CompletableFuture<Map<String, NpyArray>>> results = new ArrayList<>();
@@ -296,12 +316,12 @@ class BatchingPredictorTest {
   void aFullQueueADeadlineAndACancelTakeWaitingCallsAway() throws Exception {
     try (var model = load("models/protein_exp")) {
       Gate gate = new Gate(model);
-      try (var batching = new BatchingPredictor(model, gate, PATIENT.withMaxQueue(2))) {
+      try (var batching = BatchingPredictor.of(gate, PATIENT.withMaxQueue(2))) {
         var first = gate.close(batching, tokens(0, 1, 8));
         Map<String, NpyArray> x = Map.of("tokens", tokens(1, 1, 8));
         var cancelled = batching.submit(SERVE, x, null, null);
         var late = batching.submit(SERVE, x, null, Instant.now().plusMillis(50));
-        assertThatThrownBy(() -> batching.predict(SERVE, x))
+        assertThatThrownBy(() -> batching.predict(SERVE, x, null))
             .isInstanceOf(BusyException.class)
             .hasMessageContaining("2 calls wait already");
         assertThatThrownBy(late::get).cause().isInstanceOf(DeadlineException.class);
@@ -326,7 +346,7 @@ class BatchingPredictorTest {
   void closingFailsWhatWaitsAndLetsEndWhatRuns() throws Exception {
     try (var model = load("models/protein_exp")) {
       Gate gate = new Gate(model);
-      var batching = new BatchingPredictor(model, gate, PATIENT);
+      var batching = BatchingPredictor.of(gate, PATIENT);
       var first = gate.close(batching, tokens(0, 1, 8));
       Map<String, NpyArray> x = Map.of("tokens", tokens(1, 1, 8));
       var waiting = batching.submit(SERVE, x, null, null);
@@ -334,7 +354,8 @@ class BatchingPredictorTest {
       batching.close();
       assertThat(first).isCompleted();
       assertThatThrownBy(waiting::get).cause().hasMessageContaining("was closed before");
-      assertThatThrownBy(() -> batching.predict(SERVE, x)).hasMessageContaining("is being closed");
+      assertThatThrownBy(() -> batching.predict(SERVE, x, null))
+          .hasMessageContaining("is being closed");
     }
   }
 }
