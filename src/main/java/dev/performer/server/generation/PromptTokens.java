@@ -19,7 +19,6 @@ public final class PromptTokens {
   /** Sequences that run at a time. */
   public static final int BATCH = 32;
 
-
   private PromptTokens() {}
 
   /**

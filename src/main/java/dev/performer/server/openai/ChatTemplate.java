@@ -119,7 +119,8 @@ final class ChatTemplate {
                 .withElResolver(values)
                 .withLegacyOverrides(python)
                 .build());
-    var raise = new ELFunctionDefinition("", "raise_exception", ChatTemplate.class, "raise", String.class);
+    var raise =
+        new ELFunctionDefinition("", "raise_exception", ChatTemplate.class, "raise", String.class);
     jinja.getGlobalContext().registerFunction(raise);
     return jinja;
   }

@@ -48,7 +48,9 @@ final class CompletionCall implements TextBatch.Listener {
   private final boolean[] isBegun;
   private EventStream stream;
 
-  /** @param fingerprint of the model's version */
+  /**
+   * @param fingerprint of the model's version
+   */
   CompletionCall(
       Call call, CompletionRequest request, TextEngine engine, Kind kind, String fingerprint) {
     this.call = call;

@@ -60,8 +60,7 @@ record CompletionRequest(
 
   /** Parameters of chats that would change what comes. */
   private static final List<String> UNSUPPORTED =
-      List.of(
-          "audio", "function_call", "functions", "tool_choice", "tools", "web_search_options");
+      List.of("audio", "function_call", "functions", "tool_choice", "tools", "web_search_options");
 
   private static final List<String> FORMATS = List.of("modalities", "response_format");
 
@@ -98,8 +97,7 @@ record CompletionRequest(
 
   /** Of {@code POST /v1/chat/completions}; its prompt is not rendered yet. */
   static CompletionRequest ofChat(JsonNode json) {
-    var known =
-        all(OF_BOTH, OF_CHATS, Generation.PARAMETERS, WITHOUT_EFFECT, UNSUPPORTED, FORMATS);
+    var known = all(OF_BOTH, OF_CHATS, Generation.PARAMETERS, WITHOUT_EFFECT, UNSUPPORTED, FORMATS);
     Fields fields = new Fields(json, known);
     String model = model(fields);
     for (String name : UNSUPPORTED) {

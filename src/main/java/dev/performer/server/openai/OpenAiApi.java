@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.NotFoundException;
+import dev.performer.OptionalLibrary;
 import dev.performer.pipeline.TextEngine;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.server.http.Api;
@@ -102,6 +103,7 @@ public final class OpenAiApi implements Api {
             String message = text.formatted(request.model());
             throw new Refusal(400, message, "no_chat_template", "model");
           }
+          OptionalLibrary.TEMPLATES.require("a chat template");
           var template = new ChatTemplate(card.chatTemplate(), engine.tokenizer().vocabulary());
           List<Integer> ids = new ArrayList<>();
           for (int id : engine.tokenizer().encoder().encode(template.render(messages))) {
@@ -125,8 +127,7 @@ public final class OpenAiApi implements Api {
   private static void submit(
       Call call, Lease lease, CompletionRequest request, CompletionCall.Kind kind) {
     ServedModel model = lease.model();
-    new CompletionCall(call, request, engine(model), kind, fingerprint(model))
-        .submit(lease::close);
+    new CompletionCall(call, request, engine(model), kind, fingerprint(model)).submit(lease::close);
   }
 
   private static TextEngine engine(ServedModel model) {

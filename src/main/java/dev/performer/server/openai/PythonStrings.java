@@ -65,7 +65,8 @@ final class PythonStrings extends ELResolver {
   private static String title(String s) {
     return Pattern.compile("\\p{L}+")
         .matcher(s)
-        .replaceAll(m -> m.group().substring(0, 1).toUpperCase() + m.group().substring(1).toLowerCase());
+        .replaceAll(
+            m -> m.group().substring(0, 1).toUpperCase() + m.group().substring(1).toLowerCase());
   }
 
   private static List<String> prefixes(Object given) {

@@ -26,7 +26,9 @@ final class GenerateCall implements TextBatch.Listener {
   private final Supplier<ObjectNode> head;
   private EventStream stream;
 
-  /** @param head what the answer begins with, or in a stream the last event */
+  /**
+   * @param head what the answer begins with, or in a stream the last event
+   */
   GenerateCall(Call call, TextEngine engine, boolean streams, Supplier<ObjectNode> head) {
     this.call = call;
     this.engine = engine;

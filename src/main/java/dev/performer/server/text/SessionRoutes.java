@@ -31,7 +31,9 @@ final class SessionRoutes {
   private final Optional<SessionFolder> folder;
   private final Function<Call, Version> version;
 
-  /** @param version that a call's path names */
+  /**
+   * @param version that a call's path names
+   */
   SessionRoutes(TextApi api, Optional<SessionFolder> folder, Function<Call, Version> version) {
     this.api = api;
     this.folder = folder;
@@ -76,7 +78,8 @@ final class SessionRoutes {
       throw new NotFoundException("there is no session " + shown);
     }
     try {
-      return new Place(api.lease(call, Version.of(Long.parseLong(number))), shown.substring(0, end));
+      return new Place(
+          api.lease(call, Version.of(Long.parseLong(number))), shown.substring(0, end));
     } catch (NotFoundException e) {
       api.lease(call, version.apply(call)).close(); // whether the model is there at all
       throw new NotFoundException(

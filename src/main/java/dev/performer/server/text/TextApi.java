@@ -102,9 +102,7 @@ public final class TextApi implements Api {
 
   static TextEngine engine(ServedModel model) {
     String text = "%s does not continue texts: it is no causal language model with a tokenizer";
-    return model
-        .texts()
-        .orElseThrow(() -> new Refusal(400, text.formatted(model.name())));
+    return model.texts().orElseThrow(() -> new Refusal(400, text.formatted(model.name())));
   }
 
   private void generate(Call call, Version version) {
@@ -205,8 +203,7 @@ public final class TextApi implements Api {
       Embedder embedder =
           options.equals(EmbeddingSpec.Options.DEFAULT) && !isIds
               ? model.embedder()
-              : Embedder.of(
-                  model.predictor(), EmbeddingSpec.of(model.model(), options, isIds));
+              : Embedder.of(model.predictor(), EmbeddingSpec.of(model.model(), options, isIds));
       TokenizedSequences sequences = PromptTokens.of(embedder.input(), prompts, "prompt");
       NpyArray vectors = embedder.embed(sequences, PromptTokens.BATCH).values().iterator().next();
       call.respond(200, vectors(answer(lease), vectors, sequences));
@@ -220,7 +217,8 @@ public final class TextApi implements Api {
         return name == null ? null : pooling;
       }
     }
-    String known = Arrays.stream(Pooling.values()).map(TextApi::label).collect(Collectors.joining(", "));
+    String known =
+        Arrays.stream(Pooling.values()).map(TextApi::label).collect(Collectors.joining(", "));
     throw Fields.invalid("pool", "expected one of " + known);
   }
 
@@ -252,9 +250,7 @@ public final class TextApi implements Api {
   }
 
   private static ObjectNode answer(Lease lease) {
-    return Json.object()
-        .put("model", lease.model().name())
-        .put("version", lease.model().version());
+    return Json.object().put("model", lease.model().name()).put("version", lease.model().version());
   }
 
   @Override
