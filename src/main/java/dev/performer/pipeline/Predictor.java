@@ -8,24 +8,30 @@ import dev.performer.data.TokenizedSequences;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
- * Runs signatures of any SavedModel, on named arrays or on texts. Safe for use by several threads,
- * unless a signature changes variables.
+ * A loaded SavedModel: runs its signatures on named arrays or on texts. {@link Embedder#of} and
+ * {@link Scorer#of} run on the same one. Safe for use by several threads, unless a signature
+ * changes variables.
  */
 public final class Predictor implements AutoCloseable {
   private static final int BATCH = 8;
 
   private final Model model;
-  private final SavedModelPredictor predictor;
+  private final SavedModelPredictor loaded;
+  private final SignatureRunner runner;
 
-  private Predictor(Model model, Duration timeout) {
+  private Predictor(Model model, SavedModelPredictor loaded, SignatureRunner runner) {
     this.model = model;
-    predictor = SavedModelPredictor.load(model.directory(), timeout);
+    this.loaded = loaded;
+    this.runner = runner;
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -40,17 +46,18 @@ public final class Predictor implements AutoCloseable {
 
   /** The same. @param timeout how long loading, and then each run of a signature, may take */
   public static Predictor load(Model model, Duration timeout) {
-    return new Predictor(model, timeout);
+    var loaded = SavedModelPredictor.load(model.directory(), timeout);
+    return new Predictor(model, loaded, loaded);
+  }
+
+  /** The same loaded model, with signatures run in another way; closing either frees it. */
+  public Predictor through(UnaryOperator<SignatureRunner> way) {
+    return new Predictor(model, loaded, way.apply(runner));
   }
 
   /** What was loaded. */
   public Model model() {
     return model;
-  }
-
-  /** What runs it, for others that share it. */
-  SavedModelPredictor loaded() {
-    return predictor;
   }
 
   /**
@@ -68,8 +75,14 @@ public final class Predictor implements AutoCloseable {
 
   /** Runs a signature. */
   public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
+    return predict(signature, inputs, model.directory().signature(signature).outputs().keySet());
+  }
+
+  /** The same for some of its outputs. @throws PerformerException also if it has no such output */
+  public Map<String, NpyArray> predict(
+      String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
     requireShort(inputs);
-    return predictor.predict(signature, inputs);
+    return runner.predict(signature, inputs, outputs);
   }
 
   /** The same on texts. @throws PerformerException if the model's token ids mean nothing known */
@@ -86,12 +99,12 @@ public final class Predictor implements AutoCloseable {
    * @return the outputs with a row for each sequence, joined; 'tokens' [N, L] and 'lengths' [N]
    */
   public Map<String, NpyArray> predict(TokenInput input, TokenizedSequences sequences, int batch) {
-    var runner = new TokenInput.Runner(predictor, input);
-    List<String> names = runner.rowOutputs();
+    var rows = new TokenInput.Runner(runner, input);
+    List<String> names = rows.rowOutputs();
     var all = input.signature().outputs().values();
     String none = "%s: signature %s has no output with a row for each sequence; it has %s";
     require(!names.isEmpty(), none, model.path(), input.signature().name(), all);
-    return runner.run(sequences, batch, true, names, (outputs, ids, length) -> outputs);
+    return rows.run(sequences, batch, true, names, (outputs, ids, length) -> outputs);
   }
 
   /**
@@ -104,6 +117,21 @@ public final class Predictor implements AutoCloseable {
     return model.card().map(ModelCard::task).filter(task -> task.kind() != null).stream()
         .flatMap(task -> new Guesses(task).of(outputs).stream())
         .toList();
+  }
+
+  /** What runs it, for others that share it. */
+  SavedModelPredictor loaded() {
+    return loaded;
+  }
+
+  /** The same, in the way that signatures are run. */
+  SignatureRunner runner() {
+    return runner;
+  }
+
+  /** How it is used as a language model. */
+  LanguageModelSpec languageModel() {
+    return model.languageModel(spec -> spec.causality(loaded));
   }
 
   /** TensorFlow would say that some index of a table of positions does not exist. */
@@ -124,6 +152,6 @@ public final class Predictor implements AutoCloseable {
   /** Frees the model. */
   @Override
   public void close() {
-    predictor.close();
+    loaded.close();
   }
 }

@@ -10,7 +10,7 @@ import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.PositionTable;
-import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
 import java.nio.ByteBuffer;
@@ -177,11 +177,7 @@ public record TokenInput(
   }
 
   /** Runs a signature on rows of unequal lengths: pads, masks, and cuts padding off. */
-  record Runner(SavedModelPredictor predictor, TokenInput input) implements AutoCloseable {
-    static Runner load(TokenInput input) {
-      return new Runner(SavedModelPredictor.load(input.model()), input);
-    }
-
+  record Runner(SignatureRunner predictor, TokenInput input) {
     /** What is kept of a batch's outputs. */
     interface Kept {
       Map<String, NpyArray> of(Map<String, NpyArray> outputs, List<int[]> ids, int length);
@@ -289,11 +285,6 @@ public record TokenInput(
       shape[0] = rows;
       byte[] bytes = Arrays.copyOf(array.bytes(), array.bytes().length / size * rows);
       return new NpyArray(array.type(), shape, bytes);
-    }
-
-    @Override
-    public void close() {
-      predictor.close();
     }
   }
 }

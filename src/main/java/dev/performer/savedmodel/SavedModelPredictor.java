@@ -32,7 +32,7 @@ import org.tensorflow.proto.RunOptions;
  * <p>Safe for use from many threads at a time, which share one session; close it when no call is
  * under way. Where signatures change variables, concurrent calls do so in their order.
  */
-public final class SavedModelPredictor implements AutoCloseable {
+public final class SavedModelPredictor implements SignatureRunner, AutoCloseable {
   /** How long loading, and one run, may take where nothing else is given. */
   public static final Duration TIMEOUT = Duration.ofHours(1);
 
@@ -127,6 +127,7 @@ public final class SavedModelPredictor implements AutoCloseable {
   }
 
   /** The same for some of its outputs. @throws PerformerException also if it has no such output */
+  @Override
   public Map<String, NpyArray> predict(
       String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
     SignatureSpec spec = directory.signature(signature);

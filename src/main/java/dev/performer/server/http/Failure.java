@@ -1,0 +1,36 @@
+package dev.performer.server.http;
+
+import dev.performer.PerformerException;
+
+/**
+ * Why a call failed.
+ *
+ * @param status of HTTP
+ * @param message one line for the client
+ * @param code what a program can tell it from others by, or null
+ * @param cause what was thrown, or null
+ */
+public record Failure(int status, String message, String code, Throwable cause) {
+  /** Of what a handler threw: what is no failure of the request tells the client no details. */
+  public static Failure of(Throwable cause) {
+    if (cause instanceof Refusal refusal) {
+      return new Failure(refusal.status(), refusal.getMessage(), refusal.code(), refusal);
+    } else if (cause instanceof PerformerException) {
+      return new Failure(400, cause.getMessage(), null, cause);
+    } else if (cause instanceof java.io.IOException broken && isJson(broken)) {
+      return of(Json.broken(broken));
+    } else if (cause instanceof OutOfMemoryError) {
+      return new Failure(503, "the server is short of memory; try again later", null, cause);
+    }
+    return new Failure(500, "the server failed; its log has the reason", null, cause);
+  }
+
+  private static boolean isJson(java.io.IOException cause) {
+    return cause instanceof com.fasterxml.jackson.core.JsonProcessingException;
+  }
+
+  /** The part of the request that is wrong, or null. */
+  public String parameter() {
+    return cause instanceof Refusal refusal ? refusal.parameter() : null;
+  }
+}
