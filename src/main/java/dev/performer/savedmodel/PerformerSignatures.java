@@ -48,6 +48,7 @@ public record PerformerSignatures(
 
   public static final String PREFILL = "prefill";
   public static final String STEP = "decode_step";
+  public static final String EXTEND = "extend";
   public static final String LENGTHS = "lengths";
   public static final String TOKEN = "token";
   public static final String POSITION = "position";
