@@ -95,8 +95,9 @@ final class Answer implements TokenListener {
     return new Token(scored.id(), piece, scored.logProbability(), likeliest);
   }
 
+  /** Some models have more logits than tokens. */
   private String text(int id) {
-    return tokenizer.decode(new int[] {id});
+    return id < tokenizer.size() ? tokenizer.decode(new int[] {id}) : "";
   }
 
   @Override

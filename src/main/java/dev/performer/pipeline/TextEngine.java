@@ -1,5 +1,7 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.BusyException;
 import dev.performer.PerformerException;
 import dev.performer.data.Tokenizer;
@@ -182,6 +184,11 @@ public final class TextEngine implements AutoCloseable {
 
   private int[] ids(TextRequest request, boolean isBeginning) {
     if (request.ids() != null) {
+      int known = texts.tokenizer().size();
+      for (int id : request.ids()) {
+        String text = "the prompt has the token %d, but the tokenizer knows 0 to %d";
+        require(id >= 0 && id < known, text, id, known - 1);
+      }
       return request.ids().stream().mapToInt(id -> id).toArray();
     }
     return isBeginning ? texts.encode(request.prompt()) : texts.more(request.prompt());

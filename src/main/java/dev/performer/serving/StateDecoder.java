@@ -23,7 +23,6 @@ import java.util.stream.IntStream;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
-import org.tensorflow.ndarray.Shape;
 
 /**
  * The signatures prefill, extend and decode_step: a token costs the same wherever it stands. Models
@@ -37,10 +36,8 @@ final class StateDecoder implements Decoder {
   private final SignatureSpec prefill;
   private final SignatureSpec step;
   private final SignatureSpec extend; // null where the model has none
-  private final List<String> states;
-  private final List<Shape> shapes;
+  private final StateLayout layout;
   private final List<String> outputs;
-  private final List<Integer> places; // of the states among the outputs
 
   private StateDecoder(SavedModelPredictor predictor, PerformerConfig config) {
     this.predictor = predictor;
@@ -53,9 +50,7 @@ final class StateDecoder implements Decoder {
     boolean extendsTexts = directory.signatures().containsKey(PerformerSignatures.EXTEND);
     extend = extendsTexts ? directory.signature(PerformerSignatures.EXTEND) : null;
     outputs = List.copyOf(step.outputs().keySet());
-    states = step.inputs().keySet().stream().filter(outputs::contains).toList();
-    shapes = states.stream().map(name -> step.input(name).shape()).toList();
-    places = states.stream().map(outputs::indexOf).toList();
+    layout = StateLayout.of(step);
   }
 
   /** Of a loaded model. @throws PerformerException if it has no configuration, or no states */
@@ -87,7 +82,7 @@ final class StateDecoder implements Decoder {
   /** A short text would be padded to the longest. */
   @Override
   public boolean readsTogether() {
-    return shapes.stream().allMatch(shape -> StateRows.growing(shape.asArray()) == 0);
+    return !layout.grows();
   }
 
   @Override
@@ -105,47 +100,31 @@ final class StateDecoder implements Decoder {
       feeds.put(PerformerSignatures.TOKENS, text);
       feeds.put(PerformerSignatures.LENGTHS, counts);
       if (before.get(0) == null) {
-        int[] read = IntStream.of(lengths).map(length -> length + limits.shift()).toArray();
-        List<int[]> spans = IntStream.of(read).mapToObj(end -> new int[] {0, end}).toList();
-        var result = run(prefill, feeds);
-        return split(result, before, tokens, spans, longest + limits.shift());
+        return split(run(prefill, feeds), before, tokens);
       }
-      var parts = before.stream().map(state -> new StateRows.Part(state.rows(), 0)).toList();
-      boolean isOne = rows == 1;
-      StateRows joined = isOne ? before.get(0).rows() : StateRows.join(shapes, parts);
-      try (Tensor position = Tensors.of(positions(before), rows)) {
+      int[] at = before.stream().mapToInt(known -> known.length() + limits.shift()).toArray();
+      try (StateRows joined = StateRows.own(layout.join(rows(before)));
+          Tensor position = Tensors.of(at, rows)) {
         feeds.put(PerformerSignatures.POSITION, position);
-        feed(joined, feeds);
-        var spans = joined.spansAfter(lengths);
-        return split(run(extend, feeds), before, tokens, spans, joined.columns() + longest);
-      } finally {
-        if (!isOne) {
-          joined.close();
-        }
+        feeds.putAll(joined.tensors());
+        return split(run(extend, feeds), before, tokens);
       }
     }
   }
 
-  private int[] positions(List<TextState> texts) {
-    return texts.stream().mapToInt(text -> text.length() + limits.shift()).toArray();
+  private static List<StateLayout.Row> rows(List<TextState> texts) {
+    return texts.stream().map(text -> new StateLayout.Row(text.rows().tensors(), 0)).toList();
   }
 
-  private void feed(StateRows rows, Map<String, Tensor> feeds) {
-    for (int s = 0; s < states.size(); s++) {
-      feeds.put(states.get(s), rows.tensors().get(s));
-    }
-  }
-
-  private List<TextState> split(
-      Result result, List<TextState> before, List<int[]> tokens, List<int[]> spans, int columns) {
+  private List<TextState> split(Result result, List<TextState> before, List<int[]> tokens) {
     List<TextState> texts = new ArrayList<>();
-    try (StateRows all = StateRows.of(result, places, spans, columns)) {
+    try (StateRows all = StateRows.of(result, outputs, layout)) {
       float[] logits = logits(result);
       int width = logits.length / tokens.size();
       for (int r = 0; r < tokens.size(); r++) {
         float[] own = Arrays.copyOfRange(logits, r * width, (r + 1) * width);
         int[] ids = TextState.joined(before.get(r), tokens.get(r));
-        texts.add(new TextState(ids, own, all.row(shapes, r)));
+        texts.add(new TextState(ids, own, all.row(layout, r)));
       }
       return texts;
     } catch (RuntimeException | OutOfMemoryError e) {
@@ -176,18 +155,17 @@ final class StateDecoder implements Decoder {
   @Override
   public Batch join(Batch before, int[] kept, List<TextState> more) {
     States old = (States) before;
-    int[] positions = new int[kept.length + more.size()];
-    List<StateRows.Part> parts = new ArrayList<>();
-    for (int row : kept) {
-      positions[parts.size()] = old.positions[row];
-      parts.add(new StateRows.Part(old.rows, row));
-    }
-    for (TextState text : more) {
-      positions[parts.size()] = text.length() + limits.shift();
-      parts.add(new StateRows.Part(text.rows(), 0));
-    }
     try {
-      return new States(StateRows.join(shapes, parts), positions);
+      List<StateLayout.Row> rows = new ArrayList<>();
+      IntStream positions = IntStream.empty();
+      if (old != null) {
+        IntStream.of(kept).forEach(r -> rows.add(new StateLayout.Row(old.rows.tensors(), r)));
+        positions = IntStream.of(kept).map(r -> old.positions[r]);
+      }
+      rows.addAll(rows(more));
+      var joined = more.stream().mapToInt(text -> text.length() + limits.shift());
+      int[] all = IntStream.concat(positions, joined).toArray();
+      return new States(StateRows.own(layout.join(rows)), all);
     } finally {
       if (old != null) {
         old.close();
@@ -197,8 +175,7 @@ final class StateDecoder implements Decoder {
 
   @Override
   public TextState restore(int[] ids, float[] logits, StateFile.Source source) throws IOException {
-    int columns = ids.length + limits.shift();
-    return new TextState(ids, logits, source.rows(states, shapes, columns));
+    return new TextState(ids, logits, source.rows(layout, ids.length + limits.shift()));
   }
 
   private final class States implements Batch {
@@ -221,13 +198,10 @@ final class StateDecoder implements Decoder {
           Tensor position = Tensors.of(positions, positions.length)) {
         feeds.put(PerformerSignatures.TOKEN, token);
         feeds.put(PerformerSignatures.POSITION, position);
-        feed(rows, feeds);
+        feeds.putAll(rows.tensors());
         Result next = run(step, feeds);
-        int[] one = new int[tokens.length];
-        Arrays.fill(one, 1);
-        var spans = rows.spansAfter(one);
         rows.close();
-        rows = StateRows.of(next, places, spans, rows.columns() + 1);
+        rows = StateRows.of(next, outputs, layout);
         logits = logits(next);
       }
       for (int r = 0; r < positions.length; r++) {
@@ -240,7 +214,7 @@ final class StateDecoder implements Decoder {
     public TextState take(int row, int[] ids) {
       int width = logits.length / positions.length;
       float[] own = Arrays.copyOfRange(logits, row * width, (row + 1) * width);
-      return new TextState(ids, own, rows.row(shapes, row));
+      return new TextState(ids, own, rows.row(layout, row));
     }
 
     @Override

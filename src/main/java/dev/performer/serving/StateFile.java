@@ -17,9 +17,11 @@ import java.security.DigestInputStream;
 import java.security.DigestOutputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.LongStream;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.types.TFloat32;
@@ -47,9 +49,10 @@ final class StateFile {
     int[] logits = new int[text.logits().length];
     Arrays.setAll(logits, i -> Float.floatToRawIntBits(text.logits()[i]));
     writeInts(out, logits);
-    List<Tensor> tensors = text.rows() == null ? List.of() : text.rows().tensors();
+    Map<String, Tensor> tensors =
+        new TreeMap<>(text.rows() == null ? Map.of() : text.rows().tensors());
     out.writeInt(tensors.size());
-    for (Tensor tensor : tensors) {
+    for (Tensor tensor : tensors.values()) {
       out.writeLong(tensor.numBytes());
       var data = tensor.asRawTensor().data();
       byte[] block = new byte[BLOCK];
@@ -142,28 +145,25 @@ final class StateFile {
 
   /** The states of a text that is being read. */
   record Source(DataInputStream in) {
-    /** Of one text of so many columns. @param names of the states, in the order of the file */
-    StateRows rows(List<String> names, List<Shape> shapes, int columns) throws IOException {
-      require(in.readInt() == names.size(), "the session is damaged");
-      List<Tensor> tensors = new ArrayList<>();
+    /** Of one text that has so many columns in the states that grow. */
+    StateRows rows(StateLayout layout, int columns) throws IOException {
+      Map<String, Shape> shapes = new TreeMap<>(layout.shapes());
+      require(in.readInt() == shapes.size(), "the session is damaged");
+      Map<String, Tensor> tensors = new LinkedHashMap<>();
       try {
-        for (int s = 0; s < names.size(); s++) {
-          tensors.add(tensor(names.get(s), shapes.get(s), columns));
+        for (String name : shapes.keySet()) {
+          tensors.put(name, tensor(name, shapes.get(name), columns));
         }
-        return StateRows.own(tensors, List.of(new int[] {0, columns}), columns);
+        return StateRows.own(tensors);
       } catch (IOException | RuntimeException | OutOfMemoryError e) {
-        tensors.forEach(Tensor::close);
+        tensors.values().forEach(Tensor::close);
         throw e;
       }
     }
 
     private Tensor tensor(String name, Shape shape, int columns) throws IOException {
-      long[] sizes = shape.asArray();
-      int axis = StateRows.growing(sizes);
+      long[] sizes = LongStream.of(shape.asArray()).map(n -> n < 0 ? columns : n).toArray();
       sizes[0] = 1;
-      if (axis > 0) {
-        sizes[axis] = columns;
-      }
       Shape own = Shape.of(sizes);
       require(
           in.readLong() == own.size() * Float.BYTES,

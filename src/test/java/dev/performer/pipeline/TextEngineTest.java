@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class TextEngineTest {
   private static final String LETTERS = "letters:ACDEFGHIKLMNPQRSTVWY";
   private static final String SMALL =
-      "preset: performer, task: causal-lm, vocabularySize: 24, hiddenSize: 16, heads: 2, layers: 2,"
+      "preset: performer, task: causal-lm, vocabularySize: 24, padId: null, hiddenSize: 16, heads: 2, layers: 2,"
           + " mlpSize: 16, maxLength: 400, positions: rotary, ";
   private static final String FAVOR = SMALL + "attention: {kernel: relu, causal: true}";
   private static final EngineOptions OPTIONS =
@@ -70,8 +70,8 @@ class TextEngineTest {
   @ValueSource(
       strings = {
         "attention: {kernel: relu, causal: true}",
-        "attention: {kernel: softmax-favor, causal: true, exactHeads: 1}",
-        "attention: {kernel: exact, causal: true}"
+        "attention: {kernel: softmax, causal: true, exactHeads: 1}",
+        "attention: {exact: true}"
       })
   void everyTextIsWhatItIsAlone(String attention) {
     with(
