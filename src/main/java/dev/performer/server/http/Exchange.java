@@ -158,6 +158,8 @@ final class Exchange implements Call {
   void fail(Failure failure) {
     if (failure.status() == 429 || failure.status() == 503) {
       header("Retry-After", "1");
+    } else if (failure.status() == 401) {
+      header("WWW-Authenticate", "Bearer");
     }
     respond(failure.status(), api.error(failure));
   }

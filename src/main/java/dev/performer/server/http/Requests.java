@@ -80,7 +80,7 @@ final class Requests {
       }
       access.check(request, match != null && match.operation().isOpen);
       if (match == null) {
-        throw unknown(request, path);
+        throw unknown(call, path);
       }
       receive(call, announced(request));
     } catch (Refusal why) {
@@ -161,12 +161,13 @@ final class Requests {
     }
   }
 
-  private Refusal unknown(HttpServerRequest request, String path) {
+  private Refusal unknown(Exchange call, String path) {
     var methods = table.methods(path);
-    String what = request.method() + " " + Excerpt.of(path);
+    String what = call.request.method() + " " + Excerpt.of(path);
     if (methods.isEmpty()) {
       return new Refusal(404, what + ": there is no such path here");
     }
+    call.header("Allow", String.join(", ", methods));
     return new Refusal(405, what + ": this path takes " + String.join(", ", methods));
   }
 
