@@ -201,9 +201,9 @@ class HttpLimitsTest {
         Socket line = open(head.formatted("a".repeat(10_000), ""));
         Socket headers = open(head.formatted("", "X: " + "a".repeat(20_000) + "\r\n"));
         Socket zip = open(post("/size", "").replace("Host", "Content-Encoding: gzip\r\nHost"))) {
-      assertThat(all(garbage)).startsWith("HTTP/1.1 400").contains("{\"error\":");
-      assertThat(all(line)).startsWith("HTTP/1.1 414");
-      assertThat(all(headers)).startsWith("HTTP/1.1 431");
+      assertThat(all(garbage)).contains(" 400 ", "{\"error\":");
+      assertThat(all(line)).contains(" 414 ");
+      assertThat(all(headers)).contains(" 431 ");
       assertThat(response(zip)).startsWith("HTTP/1.1 415");
     }
   }
