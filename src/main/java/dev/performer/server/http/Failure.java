@@ -35,6 +35,11 @@ public record Failure(int status, String message, String code, Throwable cause) 
     return new Failure(500, "the server failed; its log has the reason", null, cause);
   }
 
+  /** The same in other words. */
+  Failure withMessage(String other) {
+    return new Failure(status, other, code, cause);
+  }
+
   /** The part of the request that is wrong, or null. */
   public String parameter() {
     return cause instanceof Refusal refusal ? refusal.parameter() : null;

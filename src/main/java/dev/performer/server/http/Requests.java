@@ -20,11 +20,19 @@ final class Requests {
   private final Access access;
   private final Pool pool;
   private final Connections connections;
+  private final Backend backend;
   private final TreeMemory trees;
   private final AtomicLong bodies = new AtomicLong();
   private final long mostBodies;
 
-  Requests(Vertx vertx, RouteTable table, HttpOptions options, Pool pool, Connections connections) {
+  Requests(
+      Vertx vertx,
+      RouteTable table,
+      HttpOptions options,
+      Pool pool,
+      Connections connections,
+      Backend backend) {
+    this.backend = backend;
     this.vertx = vertx;
     this.table = table;
     this.options = options;
@@ -90,7 +98,7 @@ final class Requests {
 
   private Exchange exchange(HttpServerRequest request, RouteTable.Match match, String path) {
     Api api = match == null ? table.nearest(path) : match.operation().api;
-    Exchange call = new Exchange(request, match, api, options.limits(), pool);
+    Exchange call = new Exchange(request, match, api, options.limits(), pool, backend);
     request.exceptionHandler(broken -> {}); // the response's handler comes, too
     request.response().exceptionHandler(broken -> {}).closeHandler(closed -> call.gone());
     call.atEnd(() -> connections.idle(request.connection()));
