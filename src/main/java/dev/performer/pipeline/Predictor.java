@@ -81,7 +81,10 @@ public final class Predictor implements AutoCloseable {
   /** The same for some of its outputs. @throws PerformerException also if it has no such output */
   public Map<String, NpyArray> predict(
       String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
-    requireShort(inputs);
+    model
+        .card()
+        .map(ModelCard::languageModel)
+        .ifPresent(fed -> fed.requireShort(inputs, model.path()));
     return runner.predict(signature, inputs, outputs);
   }
 
@@ -132,21 +135,6 @@ public final class Predictor implements AutoCloseable {
   /** How it is used as a language model. */
   LanguageModelSpec languageModel() {
     return model.languageModel(spec -> spec.causality(loaded));
-  }
-
-  /** TensorFlow would say that some index of a table of positions does not exist. */
-  private void requireShort(Map<String, NpyArray> inputs) {
-    var card = model.card().map(ModelCard::languageModel).orElse(null);
-    if (card == null || card.maxLength() == null || card.tokens() == null) {
-      return;
-    }
-    NpyArray tokens = inputs.get(card.tokens());
-    if (tokens != null && tokens.shape().length == 2) {
-      String text = "%s has %d tokens a row, but %s takes %d at most; cut the rows to that";
-      long length = tokens.shape()[1];
-      int most = card.maxLength();
-      require(length <= most, text, card.tokens(), length, model.path(), most);
-    }
   }
 
   /** Frees the model. */

@@ -13,6 +13,7 @@ import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.JsonTokenizer;
+import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.TextEmbedding;
@@ -207,6 +208,16 @@ public record ModelCard(
     public LanguageModel(
         String signature, String tokens, String mask, String logits, Objective objective) {
       this(signature, tokens, mask, logits, objective, null, null, null, null, null);
+    }
+
+    /** Fails, where TensorFlow would miss an index, if rows have more tokens than it takes. */
+    public void requireShort(Map<String, NpyArray> inputs, Object model) {
+      NpyArray ids = maxLength == null || tokens == null ? null : inputs.get(tokens);
+      if (ids != null && ids.shape().length == 2) {
+        String text = "%s has %d tokens a row, but %s takes %d at most; cut the rows to that";
+        long length = ids.shape()[1];
+        require(length <= maxLength, text, tokens, length, model, maxLength);
+      }
     }
 
     /** The same with other tensors and objective. */

@@ -16,7 +16,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.TreeSet;
 import org.tensorflow.Graph;
 import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Session;
@@ -104,6 +103,7 @@ public final class SavedModelPredictor implements SignatureRunner, AutoCloseable
     return new SavedModelPredictor(directory, timeout);
   }
 
+  @Override
   public SavedModelDirectory directory() {
     return directory;
   }
@@ -145,7 +145,7 @@ public final class SavedModelPredictor implements SignatureRunner, AutoCloseable
       Map<String, NpyArray> inputs,
       Map<String, NpyArray> more,
       Map<String, String> fetched) {
-    checkNames(spec, inputs);
+    spec.requireInputs(inputs.keySet());
     Map<String, Tensor> feeds = new LinkedHashMap<>();
     try {
       for (TensorSpec input : spec.inputs().values()) {
@@ -177,18 +177,6 @@ public final class SavedModelPredictor implements SignatureRunner, AutoCloseable
     } catch (RuntimeException e) {
       String late = " did not finish within %s; give it more time if it is no endless loop";
       throw failure("the signature " + spec.name() + " of ", late, " failed: ", e);
-    }
-  }
-
-  private void checkNames(SignatureSpec spec, Map<String, NpyArray> inputs) {
-    if (!spec.inputs().keySet().equals(inputs.keySet())) {
-      Set<String> missing = new TreeSet<>(spec.inputs().keySet());
-      missing.removeAll(inputs.keySet());
-      Set<String> unknown = new TreeSet<>(inputs.keySet());
-      unknown.removeAll(spec.inputs().keySet());
-      String message = "the signature " + spec.name() + " takes " + spec.inputs().values();
-      message += missing.isEmpty() ? "" : "; missing: " + missing;
-      throw new PerformerException(message + (unknown.isEmpty() ? "" : "; unknown: " + unknown));
     }
   }
 

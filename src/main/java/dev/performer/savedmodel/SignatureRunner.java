@@ -6,6 +6,9 @@ import java.util.Map;
 
 /** What runs the signatures of one loaded model on named arrays, for many threads at a time. */
 public interface SignatureRunner {
+  /** The model. */
+  SavedModelDirectory directory();
+
   /**
    * Runs a signature.
    *

@@ -1,7 +1,10 @@
 package dev.performer.server;
 
+import dev.performer.OptionalLibrary;
+import dev.performer.PerformerException;
 import dev.performer.server.http.Api;
 import dev.performer.server.http.HttpFront;
+import dev.performer.server.models.ModelRepository;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -9,26 +12,46 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
-/** A server of models: its ports are open from {@link #start} until it is closed. */
+/**
+ * A server of models: its ports are open from {@link #start} until it is closed, and it is ready
+ * when the models are loaded.
+ */
 public final class PerformerServer implements AutoCloseable {
   private final PrometheusMeterRegistry meters;
+  private final ModelRepository models;
   private final HttpFront front;
 
-  private PerformerServer(PrometheusMeterRegistry meters, HttpFront front) {
-    this.meters = meters;
-    this.front = front;
+  private PerformerServer(ServerOptions options) {
+    meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+    models = ModelRepository.open(options.models(), options.repository());
+    List<Api> apis = new ArrayList<>();
+    try {
+      front = HttpFront.start(options.http(), apis, meters, models::isReady);
+    } catch (RuntimeException e) {
+      models.close();
+      throw e;
+    }
   }
 
   /**
-   * Loads the models and listens.
+   * Listens, and loads the models meanwhile.
    *
-   * @throws dev.performer.PerformerException if a model cannot be loaded or a port not be bound
+   * @throws PerformerException if a port cannot be bound
    */
   public static PerformerServer start(ServerOptions options) {
-    var meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
-    List<Api> apis = new ArrayList<>();
-    HttpFront front = HttpFront.start(options.http(), apis, meters, () -> true);
-    return new PerformerServer(meters, front);
+    OptionalLibrary.HTTP.require("a server");
+    OptionalLibrary.METRICS.require("a server");
+    return new PerformerServer(options);
+  }
+
+  /** Waits until all models have been loaded, or could not be. */
+  public void awaitLoaded() {
+    models.awaitLoaded();
+  }
+
+  /** The models. */
+  public ModelRepository models() {
+    return models;
   }
 
   /** The port that HTTP has. */
@@ -55,6 +78,7 @@ public final class PerformerServer implements AutoCloseable {
   @Override
   public void close() {
     front.close();
+    models.close();
     meters.close();
   }
 }

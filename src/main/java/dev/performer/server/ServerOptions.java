@@ -1,66 +1,64 @@
 package dev.performer.server;
 
 import dev.performer.server.http.HttpOptions;
-import dev.performer.server.http.Limits;
+import dev.performer.server.models.ModelConfig;
+import dev.performer.server.models.RepositoryOptions;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Consumer;
 
 /**
  * What a server serves, where and to whom.
  *
- * @param models the served names and their SavedModels, run directories or folders of versions
- * @param modelsFile a model config file in place of models, or null
+ * @param models which models
+ * @param repository how they are loaded
  * @param http where it listens for HTTP, and what clients may take
  * @param grpcPort the port of gRPC on the same host, 0 for a free one, or null for none
+ * @param sessionFolder where sessions are saved by name, or null for nowhere
  */
 public record ServerOptions(
-    Map<String, Path> models, Path modelsFile, HttpOptions http, Integer grpcPort) {
+    ModelConfig models,
+    RepositoryOptions repository,
+    HttpOptions http,
+    Integer grpcPort,
+    Path sessionFolder) {
   /** On the loopback interface, on TensorFlow Serving's ports. */
   public static final ServerOptions DEFAULT =
       new ServerOptions(
-          Map.of(),
-          null,
-          new HttpOptions(
-              "127.0.0.1", 8501, null, List.of(), List.of(), Limits.DEFAULT, null, line -> {}),
-          8500);
+          new ModelConfig(List.of()), RepositoryOptions.DEFAULT, HttpOptions.DEFAULT, 8500, null);
 
-  /** Copies the names in their order. */
-  public ServerOptions {
-    models = java.util.Collections.unmodifiableMap(new LinkedHashMap<>(models));
+  /** The same with models by path, each with {@code NAME=} before it or without. */
+  public ServerOptions withModels(String... paths) {
+    return withModels(ModelConfig.of(List.of(paths)));
   }
 
-  /** The same with a model more. */
-  public ServerOptions withModel(String name, Path model) {
-    Map<String, Path> more = new LinkedHashMap<>(models);
-    more.put(name, model);
-    return new ServerOptions(more, modelsFile, http, grpcPort);
+  /** The same with other models. */
+  public ServerOptions withModels(ModelConfig others) {
+    return new ServerOptions(others, repository, http, grpcPort, sessionFolder);
   }
 
-  /** The same with a model config file. */
-  public ServerOptions withModelsFile(Path file) {
-    return new ServerOptions(models, file, http, grpcPort);
+  /** The same with other options of loading. */
+  public ServerOptions withRepository(RepositoryOptions other) {
+    return new ServerOptions(models, other, http, grpcPort, sessionFolder);
   }
 
   /** The same with other options of HTTP. */
   public ServerOptions withHttp(HttpOptions other) {
-    return new ServerOptions(models, modelsFile, other, grpcPort);
+    return new ServerOptions(models, repository, other, grpcPort, sessionFolder);
   }
 
   /** The same with another port of gRPC. @param port null for none */
   public ServerOptions withGrpcPort(Integer port) {
-    return new ServerOptions(models, modelsFile, http, port);
+    return new ServerOptions(models, repository, http, port, sessionFolder);
   }
 
-  /** The same with other ports. */
-  public ServerOptions withPorts(int port, Integer grpc) {
-    return withHttp(http.withPort(port)).withGrpcPort(grpc);
+  /** The same with a folder for sessions. */
+  public ServerOptions withSessionFolder(Path folder) {
+    return new ServerOptions(models, repository, http, grpcPort, folder);
   }
 
-  /** The same, its failures going elsewhere. */
+  /** The same with a receiver of lines on what happens: models come and go, the server fails. */
   public ServerOptions withLog(Consumer<String> log) {
-    return withHttp(http.withLogs(http.accessLog(), log));
+    return withRepository(repository.withLog(log)).withHttp(http.withLogs(http.accessLog(), log));
   }
 }

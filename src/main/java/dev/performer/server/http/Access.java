@@ -1,5 +1,6 @@
 package dev.performer.server.http;
 
+import dev.performer.Excerpt;
 import io.vertx.core.http.HttpServerRequest;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -14,10 +15,12 @@ final class Access {
 
   private final HttpOptions options;
   private final List<byte[]> keys;
+  private final boolean isLocal;
 
   Access(HttpOptions options) {
     this.options = options;
     keys = options.keys().stream().map(Access::digest).toList();
+    isLocal = options.host().matches("localhost|127\\..*|::1|\\[::1]");
   }
 
   /**
@@ -28,14 +31,16 @@ final class Access {
   void check(HttpServerRequest request, boolean isOpen) {
     String origin = request.getHeader("Origin");
     String host = request.getHeader("Host");
-    if (keys.isEmpty() && host != null && !isOwn(host)) {
+    String agent = request.getHeader("User-Agent");
+    boolean isBrowser = origin != null || agent != null && agent.startsWith("Mozilla/");
+    if (isLocal && keys.isEmpty() && isBrowser && host != null && !isOwn(host)) {
       // A name that another site's owner made point here would share that site's origin.
       String text = "the host %s is not this server's; allow it as an origin, or set a key";
-      throw new Refusal(403, text.formatted(dev.performer.Excerpt.of(host)));
+      throw new Refusal(403, text.formatted(Excerpt.of(host)));
     }
     if (origin != null && !isAllowed(origin, host)) {
       String text = "pages of %s may not call this server; allow it as an origin";
-      throw new Refusal(403, text.formatted(dev.performer.Excerpt.of(origin)));
+      throw new Refusal(403, text.formatted(Excerpt.of(origin)));
     }
     if (!keys.isEmpty() && !isOpen && !hasKey(request.getHeader("Authorization"))) {
       throw new Refusal(401, "a key is needed: Authorization: Bearer KEY", "invalid_api_key", null);

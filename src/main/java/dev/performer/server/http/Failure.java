@@ -1,5 +1,8 @@
 package dev.performer.server.http;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import dev.performer.BusyException;
+import dev.performer.NotFoundException;
 import dev.performer.PerformerException;
 
 /**
@@ -15,18 +18,18 @@ public record Failure(int status, String message, String code, Throwable cause) 
   public static Failure of(Throwable cause) {
     if (cause instanceof Refusal refusal) {
       return new Failure(refusal.status(), refusal.getMessage(), refusal.code(), refusal);
+    } else if (cause instanceof NotFoundException) {
+      return new Failure(404, cause.getMessage(), null, cause);
+    } else if (cause instanceof BusyException) {
+      return new Failure(429, cause.getMessage(), null, cause);
     } else if (cause instanceof PerformerException) {
       return new Failure(400, cause.getMessage(), null, cause);
-    } else if (cause instanceof java.io.IOException broken && isJson(broken)) {
+    } else if (cause instanceof JsonProcessingException broken) {
       return of(Json.broken(broken));
     } else if (cause instanceof OutOfMemoryError) {
       return new Failure(503, "the server is short of memory; try again later", null, cause);
     }
     return new Failure(500, "the server failed; its log has the reason", null, cause);
-  }
-
-  private static boolean isJson(java.io.IOException cause) {
-    return cause instanceof com.fasterxml.jackson.core.JsonProcessingException;
   }
 
   /** The part of the request that is wrong, or null. */

@@ -33,6 +33,11 @@ public record HttpOptions(
    */
   public record Tls(Path certificate, Path key) {}
 
+  /** On the loopback interface, at TensorFlow Serving's port. */
+  public static final HttpOptions DEFAULT =
+      new HttpOptions(
+          "127.0.0.1", 8501, null, List.of(), List.of(), Limits.DEFAULT, null, line -> {});
+
   /** Copies the lists. */
   public HttpOptions {
     keys = List.copyOf(keys);

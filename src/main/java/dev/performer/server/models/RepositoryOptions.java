@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.pipeline.EngineOptions;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.serving.BatchOptions;
 import java.time.Duration;
 import java.util.function.Consumer;
 
@@ -13,17 +14,24 @@ import java.util.function.Consumer;
  * @param poll how often folders are looked at for new versions; zero for never
  * @param timeout how long loading a model, and then each run of a signature, may take
  * @param mostBytes files of all loaded models together at most: what their weights need in memory
+ * @param batches how concurrent calls run together
  * @param texts limits of what continues texts on a model
  * @param log takes a line on each thing that happens: loaded, unloaded, cannot be loaded
  */
 public record RepositoryOptions(
-    Duration poll, Duration timeout, long mostBytes, EngineOptions texts, Consumer<String> log) {
+    Duration poll,
+    Duration timeout,
+    long mostBytes,
+    BatchOptions batches,
+    EngineOptions texts,
+    Consumer<String> log) {
   /** Looks each second, as TensorFlow Serving does; no limits; silent. */
   public static final RepositoryOptions DEFAULT =
       new RepositoryOptions(
           Duration.ofSeconds(1),
           SavedModelPredictor.TIMEOUT,
           Long.MAX_VALUE,
+          BatchOptions.DEFAULT,
           EngineOptions.DEFAULT,
           line -> {});
 
@@ -33,22 +41,26 @@ public record RepositoryOptions(
   }
 
   public RepositoryOptions withPoll(Duration own) {
-    return new RepositoryOptions(own, timeout, mostBytes, texts, log);
+    return new RepositoryOptions(own, timeout, mostBytes, batches, texts, log);
   }
 
   public RepositoryOptions withTimeout(Duration own) {
-    return new RepositoryOptions(poll, own, mostBytes, texts, log);
+    return new RepositoryOptions(poll, own, mostBytes, batches, texts, log);
   }
 
   public RepositoryOptions withMostBytes(long own) {
-    return new RepositoryOptions(poll, timeout, own, texts, log);
+    return new RepositoryOptions(poll, timeout, own, batches, texts, log);
+  }
+
+  public RepositoryOptions withBatches(BatchOptions own) {
+    return new RepositoryOptions(poll, timeout, mostBytes, own, texts, log);
   }
 
   public RepositoryOptions withTexts(EngineOptions own) {
-    return new RepositoryOptions(poll, timeout, mostBytes, own, log);
+    return new RepositoryOptions(poll, timeout, mostBytes, batches, own, log);
   }
 
   public RepositoryOptions withLog(Consumer<String> own) {
-    return new RepositoryOptions(poll, timeout, mostBytes, texts, own);
+    return new RepositoryOptions(poll, timeout, mostBytes, batches, texts, own);
   }
 }

@@ -8,8 +8,12 @@ import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Predictor;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.TextEngine;
+import dev.performer.serving.BatchingPredictor;
+import java.time.Instant;
+import java.util.Collection;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 
 /**
@@ -20,17 +24,25 @@ public final class ServedModel {
   private final String name;
   private final long version;
   private final Predictor predictor;
+  private final BatchingPredictor batches;
   private final Once<Embedder> embedder = new Once<>(Embedder::of);
   private final Once<Scorer> scorer = new Once<>(Scorer::of);
   private final Once<Optional<TextEngine>> texts;
   private int leases;
   private Runnable whenUnused; // null while it may be leased
 
-  ServedModel(String name, long version, Predictor predictor, EngineOptions options) {
+  ServedModel(String name, long version, Predictor loaded, RepositoryOptions options) {
     this.name = name;
     this.version = version;
-    this.predictor = predictor;
-    texts = new Once<>(loaded -> engine(loaded, options));
+    var batching = new AtomicReference<BatchingPredictor>();
+    predictor =
+        loaded.through(
+            runner -> {
+              batching.set(BatchingPredictor.of(runner, options.batches()));
+              return batching.get();
+            });
+    batches = batching.get();
+    texts = new Once<>(model -> engine(model, options.texts()));
   }
 
   public String name() {
@@ -49,6 +61,27 @@ public final class ServedModel {
   /** Runs a signature. @throws dev.performer.PerformerException if the inputs do not fit */
   public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
     return predictor.predict(signature, inputs);
+  }
+
+  /**
+   * The same for some of the outputs, up to a time.
+   *
+   * @param outputs by name; null for all
+   * @param deadline when the caller gives up; null for never
+   * @throws dev.performer.BusyException if too many calls wait
+   * @throws dev.performer.DeadlineException if the deadline passes
+   */
+  public Map<String, NpyArray> predict(
+      String signature,
+      Map<String, NpyArray> inputs,
+      Collection<String> outputs,
+      Instant deadline) {
+    return batches.predict(signature, inputs, outputs, deadline);
+  }
+
+  /** Runs signatures without waiting; not to be closed. */
+  public BatchingPredictor batches() {
+    return batches;
   }
 
   /** The model itself; not to be closed. */
@@ -110,6 +143,7 @@ public final class ServedModel {
   private void free(Runnable then) {
     if (then != null) {
       texts.made().flatMap(engine -> engine).ifPresent(TextEngine::close);
+      batches.close();
       predictor.close();
       then.run();
     }

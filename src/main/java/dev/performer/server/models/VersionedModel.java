@@ -179,7 +179,7 @@ final class VersionedModel {
     ServedModel model;
     try {
       Predictor predictor = Predictor.load(Model.open(path), options.timeout());
-      model = new ServedModel(served.name(), number, predictor, options.texts());
+      model = new ServedModel(served.name(), number, predictor, options);
     } catch (RuntimeException | Error e) {
       memory.give(content.bytes());
       throw e;

@@ -58,7 +58,9 @@ class HttpFrontTest {
   @BeforeAll
   static void start() {
     var meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
-    front = HttpFront.start(OPTIONS, List.of(new EchoApi()), meters, () -> true);
+    front =
+        HttpFront.start(
+            HttpOptions.DEFAULT.withPort(0), List.of(new EchoApi()), meters, () -> true);
   }
 
   @AfterAll
