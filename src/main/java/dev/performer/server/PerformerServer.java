@@ -5,6 +5,7 @@ import dev.performer.PerformerException;
 import dev.performer.server.http.Api;
 import dev.performer.server.http.HttpFront;
 import dev.performer.server.models.ModelRepository;
+import dev.performer.server.rest.RestApi;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -25,6 +26,7 @@ public final class PerformerServer implements AutoCloseable {
     meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
     models = ModelRepository.open(options.models(), options.repository());
     List<Api> apis = new ArrayList<>();
+    apis.add(new RestApi(models, RestApi.MOST_ROWS));
     try {
       front = HttpFront.start(options.http(), apis, meters, models::isReady);
     } catch (RuntimeException e) {

@@ -181,7 +181,7 @@ final class TensorReader {
 
   private NpyArray array(long[] of) {
     return type == NpyType.STRING
-        ? NpyArray.of(strings.toArray(byte[][]::new), of)
+        ? NpyArray.of(strings, of)
         : new NpyArray(type, of, numbers.toByteArray());
   }
 
