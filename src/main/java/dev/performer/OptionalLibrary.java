@@ -11,7 +11,8 @@ public enum OptionalLibrary {
   GRPC("io.grpc:grpc-netty-shaded", "io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder"),
   METRICS(
       "io.micrometer:micrometer-registry-prometheus",
-      "io.micrometer.prometheusmetrics.PrometheusMeterRegistry");
+      "io.micrometer.prometheusmetrics.PrometheusMeterRegistry"),
+  TEMPLATES("com.hubspot.jinjava:jinjava", "com.hubspot.jinjava.Jinjava");
 
   private final String artifact;
   private final String type;

@@ -131,7 +131,17 @@ class ArchitectureTest {
           .ignoreDependency(
               resideInAPackage("dev.performer.server.."),
               resideInAPackage("dev.performer.server.http")
-                  .or(resideInAPackage("dev.performer.server.models")));
+                  .or(resideInAPackage("dev.performer.server.models"))
+                  .or(resideInAPackage("dev.performer.server.generation")));
+
+  @ArchTest
+  static final ArchRule onlyOpenAisApiKnowsTemplates =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.performer.server.openai")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("com.hubspot..");
 
   @ArchTest
   static final ArchRule httpAndRepositoryKnowNoApi =

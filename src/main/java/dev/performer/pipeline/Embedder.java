@@ -54,7 +54,12 @@ public final class Embedder implements AutoCloseable {
 
   /** On a model that is loaded, and stays the caller's. */
   public static Embedder of(Predictor loaded) {
-    return new Embedder(EmbeddingSpec.of(loaded.model()), loaded.runner(), Optional.empty());
+    return of(loaded, EmbeddingSpec.of(loaded.model()));
+  }
+
+  /** The same with vectors of another kind. */
+  public static Embedder of(Predictor loaded, EmbeddingSpec spec) {
+    return new Embedder(spec, loaded.runner(), Optional.empty());
   }
 
   /** How the model takes sequences, and reads them from files. */

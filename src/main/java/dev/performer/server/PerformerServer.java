@@ -5,7 +5,9 @@ import dev.performer.PerformerException;
 import dev.performer.server.http.Api;
 import dev.performer.server.http.HttpFront;
 import dev.performer.server.models.ModelRepository;
+import dev.performer.server.openai.OpenAiApi;
 import dev.performer.server.rest.RestApi;
+import dev.performer.server.text.TextApi;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -27,6 +29,8 @@ public final class PerformerServer implements AutoCloseable {
     models = ModelRepository.open(options.models(), options.repository());
     List<Api> apis = new ArrayList<>();
     apis.add(new RestApi(models, RestApi.MOST_ROWS));
+    apis.add(new OpenAiApi(models));
+    apis.add(new TextApi(models, options.sessionFolder()));
     try {
       front = HttpFront.start(options.http(), apis, meters, models::isReady);
     } catch (RuntimeException e) {
