@@ -7,6 +7,7 @@ import dev.performer.server.http.Backend;
 import dev.performer.server.http.HttpFront;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.openai.OpenAiApi;
+import dev.performer.server.rest.RestApi;
 import dev.performer.server.text.TextApi;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
@@ -28,6 +29,7 @@ public final class PerformerServer implements AutoCloseable {
     meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
     models = ModelRepository.open(options.models(), options.repository());
     List<Api> apis = new ArrayList<>();
+    apis.add(new RestApi(models, RestApi.MOST_ROWS));
     apis.add(new OpenAiApi(models));
     apis.add(new TextApi(models, options.sessionFolder()));
     try {
