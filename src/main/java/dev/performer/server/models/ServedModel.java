@@ -23,6 +23,7 @@ import java.util.function.Function;
 public final class ServedModel {
   private final String name;
   private final long version;
+  private final Instant created;
   private final Predictor predictor;
   private final BatchingPredictor batches;
   private final Once<Embedder> embedder = new Once<>(Embedder::of);
@@ -34,6 +35,9 @@ public final class ServedModel {
   ServedModel(String name, long version, Predictor loaded, RepositoryOptions options) {
     this.name = name;
     this.version = version;
+    created =
+        Instant.ofEpochMilli(
+            loaded.model().path().resolve("saved_model.pb").toFile().lastModified());
     var batching = new AtomicReference<BatchingPredictor>();
     predictor =
         loaded.through(
@@ -51,6 +55,11 @@ public final class ServedModel {
 
   public long version() {
     return version;
+  }
+
+  /** When its graph was written. */
+  public Instant created() {
+    return created;
   }
 
   /** What it is, and how it is used. */
