@@ -63,7 +63,8 @@ public final class WarmUp {
       var request = ServingMessage.of("PredictRequest");
       request.set("model_spec", modelSpec.set("signature_name", call.signature).build());
       spec.converted(call.inputs)
-          .forEach((key, x) -> request.put("inputs", key, TensorMessages.bytes(spec.input(key), x)));
+          .forEach(
+              (key, x) -> request.put("inputs", key, TensorMessages.bytes(spec.input(key), x)));
       call.outputs.forEach(output -> request.set("output_filter", spec.output(output).name()));
       var log = ServingMessage.of("PredictLog").set("request", request.build()).build();
       var record = ServingMessage.of("PredictionLog").set("predict_log", log).build();
