@@ -3,9 +3,11 @@ package dev.performer.server;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.server.http.Api;
+import dev.performer.server.http.Backend;
 import dev.performer.server.http.HttpFront;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.openai.OpenAiApi;
+import dev.performer.server.rest.RestApi;
 import dev.performer.server.text.TextApi;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
@@ -27,10 +29,11 @@ public final class PerformerServer implements AutoCloseable {
     meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
     models = ModelRepository.open(options.models(), options.repository());
     List<Api> apis = new ArrayList<>();
+    apis.add(new RestApi(models, RestApi.MOST_ROWS));
     apis.add(new OpenAiApi(models));
     apis.add(new TextApi(models, options.sessionFolder()));
     try {
-      front = HttpFront.start(options.http(), apis, meters, models::isReady);
+      front = HttpFront.start(options.http(), apis, meters, new Models(models));
     } catch (RuntimeException e) {
       models.close();
       throw e;
@@ -84,5 +87,17 @@ public final class PerformerServer implements AutoCloseable {
     front.close();
     models.close();
     meters.close();
+  }
+
+  private record Models(ModelRepository models) implements Backend {
+    @Override
+    public boolean isReady() {
+      return models.isReady();
+    }
+
+    @Override
+    public String shown(String message) {
+      return models.config().withoutPaths(message);
+    }
   }
 }

@@ -8,6 +8,7 @@ import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Predictor;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.TextEngine;
+import dev.performer.savedmodel.protos.WarmUp;
 import dev.performer.serving.BatchingPredictor;
 import java.time.Instant;
 import java.util.Collection;
@@ -23,6 +24,7 @@ import java.util.function.Function;
 public final class ServedModel {
   private final String name;
   private final long version;
+  private final Instant created;
   private final Predictor predictor;
   private final BatchingPredictor batches;
   private final Once<Embedder> embedder = new Once<>(Embedder::of);
@@ -34,6 +36,9 @@ public final class ServedModel {
   ServedModel(String name, long version, Predictor loaded, RepositoryOptions options) {
     this.name = name;
     this.version = version;
+    created =
+        Instant.ofEpochMilli(
+            loaded.model().path().resolve("saved_model.pb").toFile().lastModified());
     var batching = new AtomicReference<BatchingPredictor>();
     predictor =
         loaded.through(
@@ -51,6 +56,11 @@ public final class ServedModel {
 
   public long version() {
     return version;
+  }
+
+  /** When its graph was written. */
+  public Instant created() {
+    return created;
   }
 
   /** What it is, and how it is used. */
@@ -77,6 +87,11 @@ public final class ServedModel {
       Collection<String> outputs,
       Instant deadline) {
     return batches.predict(signature, inputs, outputs, deadline);
+  }
+
+  /** Runs the requests that its SavedModel has for that. @throws PerformerException if one fails */
+  void warmUp() {
+    WarmUp.run(batches);
   }
 
   /** Runs signatures without waiting; not to be closed. */

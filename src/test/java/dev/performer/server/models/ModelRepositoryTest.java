@@ -141,7 +141,13 @@ class ModelRepositoryTest {
       assertThat(canary.model().version()).isEqualTo(2);
     }
     assertThatThrownBy(() -> repository.lease("m", Version.label("other")))
-        .isInstanceOf(NotFoundException.class);
+        .hasMessage("Unrecognized servable version label: other");
+    var inside = new Served("again", base, both, Map.of());
+    repository.reloadWithin(new ModelConfig(List.of(inside)));
+    assertThat(repository.names()).containsExactly("again");
+    var outside = new Served("m", folder, both, Map.of());
+    assertThatThrownBy(() -> repository.reloadWithin(new ModelConfig(List.of(outside))))
+        .hasMessageContaining("is no folder that this server was started with");
     var missing = new Served("n", folder.resolve("none"), both, Map.of());
     assertThatThrownBy(() -> repository.reload(new ModelConfig(List.of(missing))))
         .isInstanceOf(PerformerException.class)
