@@ -8,6 +8,7 @@ import dev.performer.server.http.HttpFront;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.openai.OpenAiApi;
 import dev.performer.server.rest.RestApi;
+import dev.performer.server.page.PageApi;
 import dev.performer.server.text.TextApi;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
@@ -32,6 +33,7 @@ public final class PerformerServer implements AutoCloseable {
     apis.add(new RestApi(models, RestApi.MOST_ROWS));
     apis.add(new OpenAiApi(models));
     apis.add(new TextApi(models, options.sessionFolder()));
+    apis.add(new PageApi(models));
     try {
       front = HttpFront.start(options.http(), apis, meters, new Models(models));
     } catch (RuntimeException e) {

@@ -41,6 +41,7 @@ public final class HttpFront implements AutoCloseable {
    */
   public static HttpFront start(
       HttpOptions options, List<Api> apis, PrometheusMeterRegistry meters, Backend backend) {
+    ProcessMeters.register(meters);
     RouteTable table = new RouteTable();
     apis.forEach(api -> api.mount(table.of(api)));
     var pool = new Pool(options, new RequestMeters(meters, options.accessLog()));
