@@ -5,9 +5,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.StrictJson;
+import dev.performer.pipeline.GenerationOptions;
 import dev.performer.pipeline.Importer;
+import dev.performer.pipeline.TextGenerator;
+import dev.performer.pipeline.TextGenerator.Generation;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.ReferenceModels;
 import dev.performer.server.http.Json;
+import dev.performer.serving.Sampling;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -27,13 +32,13 @@ public final class ServedLm implements AutoCloseable {
   private final Path folder;
   private final PerformerServer server;
   private final HttpClient client = HttpClient.newHttpClient();
+  private final TextGenerator generator;
 
   /** Serves {@code lm}, {@code chat} and {@code mlm}. */
   public ServedLm(Path folder) throws IOException {
     this.folder = folder;
-    for (String name : List.of("lm", "chat")) {
-      Importer.of(Path.of("savedmodels/checkpoints/lm_relu")).write(folder.resolve(name), false);
-    }
+    Importer.of(Path.of("savedmodels/checkpoints/lm_relu")).write(folder.resolve("lm"), false);
+    ReferenceModels.copy(folder.resolve("lm"), folder.resolve("chat"));
     Path card = folder.resolve("chat").resolve(ModelCard.FILE);
     ObjectNode keys = (ObjectNode) StrictJson.readTree(card);
     keys.put("chatTemplate", "{% for m in messages %}{{ m['content'] | trim }}{% endfor %}\n");
@@ -49,6 +54,13 @@ public final class ServedLm implements AutoCloseable {
                 .withGrpcPort(null)
                 .withSessionFolder(folder.resolve("sessions")));
     server.awaitLoaded();
+    generator = TextGenerator.load(lm());
+  }
+
+  /** What the command line makes of prompts. */
+  public List<Generation> generated(Sampling sampling, int tokens, String... prompts) {
+    var options = GenerationOptions.DEFAULT.withSampler(sampling).withMaxTokens(tokens);
+    return generator.generate(List.of(prompts), options);
   }
 
   /** The causal model. */
@@ -130,6 +142,7 @@ public final class ServedLm implements AutoCloseable {
 
   @Override
   public void close() {
+    generator.close();
     server.close();
   }
 }

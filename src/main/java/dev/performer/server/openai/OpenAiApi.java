@@ -130,8 +130,7 @@ public final class OpenAiApi implements Api {
     }
   }
 
-  private void submit(
-      Call call, Lease lease, CompletionRequest request, CompletionCall.Kind kind) {
+  private void submit(Call call, Lease lease, CompletionRequest request, CompletionCall.Kind kind) {
     ServedModel model = lease.model();
     request.generation().requireFits(engine(model), request.prompts(), mostTokens);
     new CompletionCall(call, request, engine(model), kind, fingerprint(model)).submit(lease::close);

@@ -10,10 +10,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.model.TextEmbedding.Pooling;
 import dev.performer.pipeline.Embedder;
 import dev.performer.pipeline.EmbeddingSpec;
-import dev.performer.pipeline.GenerationOptions;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Scorer;
-import dev.performer.pipeline.TextGenerator;
 import dev.performer.pipeline.TextGenerator.Generation;
 import dev.performer.server.ServedLm;
 import dev.performer.server.ServedLm.Answer;
@@ -48,10 +46,7 @@ class TextApiTest {
   }
 
   private static List<Generation> generated(Sampling sampling, int tokens, String... prompts) {
-    var options = GenerationOptions.DEFAULT.withSampler(sampling).withMaxTokens(tokens);
-    try (TextGenerator generator = TextGenerator.load(server.lm())) {
-      return generator.generate(List.of(prompts), options);
-    }
+    return server.generated(sampling, tokens, prompts);
   }
 
   @Test
