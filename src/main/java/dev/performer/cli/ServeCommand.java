@@ -7,7 +7,6 @@ import dev.performer.server.ServerOptions;
 import dev.performer.server.models.ModelConfig;
 import dev.performer.server.models.ModelStatus;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -40,17 +39,7 @@ final class ServeCommand extends PerformerCommand {
       description = "A model config file of TensorFlow Serving, as text or JSON.")
   private Path modelsFile;
 
-  @Option(
-      names = "--poll-interval",
-      paramLabel = "TIME",
-      description = "How often folders are looked at for versions; 0 for never (default: 1s).")
-  private Duration poll = Duration.ofSeconds(1);
-
-  @Option(
-      names = "--session-dir",
-      paramLabel = "FOLDER",
-      description = "Where clients may save sessions by name (default: nowhere).")
-  private Path sessionFolder;
+  @Mixin private ServeModels running;
 
   @Mixin private ServeNetwork network;
 
@@ -78,13 +67,12 @@ final class ServeCommand extends PerformerCommand {
   }
 
   private ServerOptions options() {
-    ServerOptions options = ServerOptions.DEFAULT;
-    return options
+    return ServerOptions.DEFAULT
         .withModels(ModelConfig.of(models))
         .withHttp(network.options().withLimits(limits.limits()))
         .withGrpcPort(network.grpcPort())
-        .withSessionFolder(sessionFolder)
-        .withRepository(options.repository().withPoll(poll).withLog(System.err::println));
+        .withSessionFolder(running.sessionFolder())
+        .withRepository(running.options().withLog(System.err::println));
   }
 
   private static void requireLoaded(PerformerServer server, String name) {

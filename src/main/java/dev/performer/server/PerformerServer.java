@@ -3,6 +3,7 @@ package dev.performer.server;
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.server.http.Api;
+import dev.performer.server.http.Backend;
 import dev.performer.server.http.HttpFront;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.openai.OpenAiApi;
@@ -32,7 +33,7 @@ public final class PerformerServer implements AutoCloseable {
     apis.add(new OpenAiApi(models));
     apis.add(new TextApi(models, options.sessionFolder()));
     try {
-      front = HttpFront.start(options.http(), apis, meters, models::isReady);
+      front = HttpFront.start(options.http(), apis, meters, new Models(models));
     } catch (RuntimeException e) {
       models.close();
       throw e;
@@ -86,5 +87,17 @@ public final class PerformerServer implements AutoCloseable {
     front.close();
     models.close();
     meters.close();
+  }
+
+  private record Models(ModelRepository models) implements Backend {
+    @Override
+    public boolean isReady() {
+      return models.isReady();
+    }
+
+    @Override
+    public String shown(String message) {
+      return models.config().withoutPaths(message);
+    }
   }
 }

@@ -10,9 +10,13 @@ final class ControlApi implements Api {
   private final PrometheusMeterRegistry meters;
   private final BooleanSupplier isReady;
 
-  ControlApi(PrometheusMeterRegistry meters, BooleanSupplier isReady) {
+  private final RouteTable table;
+  private volatile JsonNode document;
+
+  ControlApi(PrometheusMeterRegistry meters, BooleanSupplier isReady, RouteTable table) {
     this.meters = meters;
     this.isReady = isReady;
+    this.table = table;
   }
 
   @Override
@@ -42,6 +46,20 @@ final class ControlApi implements Api {
         .summary("Figures in Prometheus' text format.")
         .response("text/plain", Json.object().put("type", "string"))
         .control();
+    routes
+        .get("/openapi.json", this::openApi)
+        .summary("This description of all routes.")
+        .response(status)
+        .open()
+        .control();
+  }
+
+  private void openApi(Call call) {
+    if (document == null) { // when all are mounted
+      String version = ControlApi.class.getPackage().getImplementationVersion();
+      document = OpenApi.document(table.operations(), version == null ? "development" : version);
+    }
+    call.respond(200, document);
   }
 
   private void ready(Call call) {

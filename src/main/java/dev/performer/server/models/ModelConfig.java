@@ -81,6 +81,15 @@ public record ModelConfig(List<Served> models, Path file) {
     }
   }
 
+  /** A message with the names of models in place of where they lie. */
+  public String withoutPaths(String message) {
+    String shown = message;
+    for (Served served : models) {
+      shown = shown.replace(served.base.toString(), served.name);
+    }
+    return shown;
+  }
+
   static boolean isName(String name) {
     return name.matches("[\\p{L}\\p{N}][\\p{L}\\p{N}._-]*");
   }

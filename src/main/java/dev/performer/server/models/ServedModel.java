@@ -8,6 +8,7 @@ import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Predictor;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.TextEngine;
+import dev.performer.savedmodel.protos.WarmUp;
 import dev.performer.serving.BatchingPredictor;
 import java.time.Instant;
 import java.util.Collection;
@@ -86,6 +87,11 @@ public final class ServedModel {
       Collection<String> outputs,
       Instant deadline) {
     return batches.predict(signature, inputs, outputs, deadline);
+  }
+
+  /** Runs the requests that its SavedModel has for that. @throws PerformerException if one fails */
+  void warmUp() {
+    WarmUp.run(batches);
   }
 
   /** Runs signatures without waiting; not to be closed. */

@@ -186,9 +186,13 @@ final class VersionedModel {
       memory.give(content.bytes());
       throw e;
     }
-    if (!Content.of(path).equals(content)) {
+    try {
+      model.warmUp();
+      boolean isSame = Content.of(path).equals(content);
+      PerformerException.require(isSame, "%s: changed while it was loaded", path);
+    } catch (RuntimeException | Error e) {
       model.retire(() -> memory.give(content.bytes()));
-      throw new PerformerException(path + ": changed while it was loaded");
+      throw e;
     }
     ServedModel old = available.get(number);
     var more = new TreeMap<>(available);
