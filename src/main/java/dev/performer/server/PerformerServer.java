@@ -7,8 +7,8 @@ import dev.performer.server.http.Backend;
 import dev.performer.server.http.HttpFront;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.openai.OpenAiApi;
-import dev.performer.server.rest.RestApi;
 import dev.performer.server.page.PageApi;
+import dev.performer.server.rest.RestApi;
 import dev.performer.server.text.TextApi;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
@@ -31,11 +31,14 @@ public final class PerformerServer implements AutoCloseable {
     models = ModelRepository.open(options.models(), options.repository());
     List<Api> apis = new ArrayList<>();
     apis.add(new RestApi(models, RestApi.MOST_ROWS));
-    apis.add(new OpenAiApi(models));
-    apis.add(new TextApi(models, options.sessionFolder()));
+    int mostTokens = options.http().limits().tokens();
+    apis.add(new OpenAiApi(models, mostTokens));
+    apis.add(new TextApi(models, mostTokens, options.sessionFolder()));
     apis.add(new PageApi(models));
     try {
-      front = HttpFront.start(options.http(), apis, meters, new Models(models));
+      front =
+          HttpFront.start(
+              options.http(), apis, meters, new Models(models, new ModelMeters(models, meters)));
     } catch (RuntimeException e) {
       models.close();
       throw e;
@@ -91,7 +94,7 @@ public final class PerformerServer implements AutoCloseable {
     meters.close();
   }
 
-  private record Models(ModelRepository models) implements Backend {
+  private record Models(ModelRepository models, ModelMeters meters) implements Backend {
     @Override
     public boolean isReady() {
       return models.isReady();
@@ -100,6 +103,11 @@ public final class PerformerServer implements AutoCloseable {
     @Override
     public String shown(String message) {
       return models.config().withoutPaths(message);
+    }
+
+    @Override
+    public void measure() {
+      meters.refresh();
     }
   }
 }

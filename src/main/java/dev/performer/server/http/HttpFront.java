@@ -45,7 +45,7 @@ public final class HttpFront implements AutoCloseable {
     RouteTable table = new RouteTable();
     apis.forEach(api -> api.mount(table.of(api)));
     var pool = new Pool(options, new RequestMeters(meters, options.accessLog()));
-    var control = new ControlApi(meters, () -> !pool.isDraining() && backend.isReady(), table);
+    var control = new ControlApi(meters, backend, pool, table);
     control.mount(table.of(control));
     Vertx vertx = Vertx.vertx(vertxOptions());
     try {

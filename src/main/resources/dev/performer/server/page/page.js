@@ -80,10 +80,10 @@ function list(owner, entries) {
   owner.replaceChildren(...shown.flatMap(([name, value]) => [element("dt", null, name), element("dd", null, String(value))]));
 }
 
-/** From orange at probability 0 to blue at 1, faint between. */
+/** From orange at probability 0 to blue at 1, faint at 1/4: most tokens of proteins are unlikely. */
 function tint(probability) {
-  const strength = 0.12 + 0.55 * Math.abs(probability - 0.5) * 2;
-  return probability < 0.5 ? `hsl(32 95% 55% / ${strength})` : `hsl(205 90% 45% / ${strength})`;
+  const place = 2 * Math.sqrt(probability) - 1;
+  return `hsl(${place < 0 ? "32 95% 55%" : "205 90% 45%"} / ${0.1 + 0.6 * Math.abs(place)})`;
 }
 
 function percent(probability) {
@@ -127,10 +127,11 @@ function point(entry, at) {
   const probability = Math.exp(entry.logProbability);
   const head = `${visible(entry.name)}: ${percent(probability)}, log ${entry.logProbability.toFixed(3)}`;
   tip.replaceChildren(element("div", null, head));
+  const most = Math.max(...(entry.likeliest || []).map((one) => one.log_probability));
   for (const one of entry.likeliest || []) {
     const share = Math.exp(one.log_probability);
     const bar = element("div", { class: "bar" });
-    bar.style.width = 100 * share + "%";
+    bar.style.width = 100 * Math.exp(one.log_probability - most) + "%";
     const row = element("div", { class: "row" + (one.id === entry.id ? " chosen" : "") });
     row.append(element("span", { class: "name" }, visible(one.token)), bar, element("span", { class: "share" }, percent(share)));
     tip.append(row);
@@ -319,15 +320,17 @@ function showCard(card) {
     ["It", abilities.join(", ") || "predicts"],
     ["Built as", card.summary],
     ["Objective", used.objective],
-    ["Attention", attention.kernel && `FAVOR+, kernel ${attention.kernel}, M = ${attention.features}`],
+    ["Attention", !card.summary && attention.kernel && `FAVOR+, kernel ${attention.kernel}, M = ${attention.features}`],
     ["Vocabulary", vocabulary.name || vocabulary.tokenizer],
     ["Tokens at most", used.maxLength],
     ["Imported from", from.importedFrom],
     ["Trained on", from.trainedOn],
     ["Steps", from.steps],
     ["Perplexity", from.metricsAfter && from.metricsAfter.perplexity],
-    ...Object.entries(card.signatures).map(([name, one]) => [name, `${tensors(one.inputs)} → ${tensors(one.outputs)}`]),
   ]);
+  const signatures = Object.entries(card.signatures);
+  list(byId("signatures"), signatures.map(([name, one]) => [name, `${tensors(one.inputs)} → ${tensors(one.outputs)}`]));
+  byId("more").textContent = `${signatures.length} signature${signatures.length === 1 ? "" : "s"}`;
   if (used.maxLength && number("tokens") > used.maxLength / 2) byId("tokens").value = Math.floor(used.maxLength / 2);
   const note = card.attention
     ? `The signature ${card.attention} gives this model's attention; call :predict with it.`
