@@ -4,7 +4,8 @@ const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const LIKELIEST = 5;
 
-let models = new Map();
+let card = null; // of the chosen model, once it is there
+let turns = 0;
 let running = null; // the controller of the call that runs
 let history = [];
 let before = null;
@@ -281,7 +282,6 @@ async function score(signal) {
 /* The model */
 
 function enable() {
-  const card = models.get(byId("model").value);
   byId("generate").disabled = running !== null || !card || !card.generates;
   byId("score").disabled = running !== null || !card || !card.scores;
 }
@@ -291,14 +291,15 @@ function tensors(specs) {
 }
 
 async function choose() {
-  const name = byId("model").value;
-  byId("prompt").placeholder = "";
+  const turn = ++turns;
+  card = null;
   enable();
-  if (!name) return;
+  if (!byId("model").value) return;
   try {
-    const card = await json(path("/card"));
-    models.set(name, card);
-    showCard(card);
+    const answer = await json(path("/card"));
+    if (turn !== turns) return; // another was chosen meanwhile
+    card = answer;
+    showCard();
     showError(null);
   } catch (error) {
     list(byId("card"), []);
@@ -307,7 +308,7 @@ async function choose() {
   enable();
 }
 
-function showCard(card) {
+function showCard() {
   const told = card.card || {};
   const attention = told.attention || {};
   const vocabulary = told.vocabulary || {};
@@ -345,7 +346,6 @@ async function loadModels() {
   const names = answer.data.map((model) => model.id);
   byId("model").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
   if (names.includes(chosen)) byId("model").value = chosen;
-  models = new Map();
   await choose();
 }
 
