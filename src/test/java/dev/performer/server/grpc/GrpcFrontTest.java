@@ -53,6 +53,7 @@ import org.tensorflow.proto.FloatList;
 
 class GrpcFrontTest {
   private static final String PREDICT = "PredictionService/Predict";
+  private static final String MODELS = "src/test/resources/savedmodels/served/";
   private static final String RELOAD = "ModelService/HandleReloadConfigRequest";
   private static final HttpOptions LOCAL = HttpOptions.DEFAULT;
   private static final SimpleMeterRegistry METERS = new SimpleMeterRegistry();
@@ -65,8 +66,8 @@ class GrpcFrontTest {
   @BeforeAll
   static void start() {
     Path protein = ReferenceModels.directory("models/protein_exp").resolve("saved_model");
-    types = ReferenceModels.directory("served/types").toString();
-    String estimator = ReferenceModels.directory("served/estimator").toString();
+    types = MODELS + "types";
+    String estimator = MODELS + "estimator";
     var config =
         ModelConfig.of(List.of("protein=" + protein, "types=" + types, "estimator=" + estimator));
     models = ModelRepository.open(config, RepositoryOptions.DEFAULT);
