@@ -13,11 +13,12 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.Lora;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
+import dev.performer.savedmodel.SampleInputs;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.ServingForm;
 import dev.performer.savedmodel.ServingGraph;
-import dev.performer.savedmodel.WarmupRequests;
 import dev.performer.savedmodel.WeightReplacement;
+import dev.performer.savedmodel.protos.WarmUp;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.RunDirectory;
 import java.io.IOException;
@@ -194,7 +195,13 @@ public record Exporter(
         (version == null ? place : target).toAbsolutePath().normalize().getFileName() + "";
     ModelReadme.write(model, name, form, parameters);
     if (warmup == null ? version != null : warmup) {
-      notes.addAll(WarmupRequests.write(model, name));
+      SampleInputs found = SampleInputs.of(model);
+      List<WarmUp.Call> calls = new ArrayList<>();
+      found.samples().forEach((signature, inputs) -> calls.add(new WarmUp.Call(signature, inputs)));
+      WarmUp.write(model, name, calls);
+      for (String failure : found.failures()) {
+        notes.add("no warm-up request: " + failure.replace(staging.toString(), place.toString()));
+      }
     }
   }
 

@@ -6,11 +6,13 @@ import dev.performer.data.NpyType;
 import dev.performer.savedmodel.ModelCard.Vocabulary;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
@@ -20,14 +22,14 @@ import org.tensorflow.proto.DataType;
  * Small inputs that the signatures of a model run on: one row of ordinary tokens, all of them real;
  * states are those that another signature gave.
  */
-final class SampleInputs {
+public final class SampleInputs {
   private static final long LENGTH = 8;
 
   private final SavedModelPredictor predictor;
   private final int token;
   private final long longest;
   private final Map<String, NpyArray> given = new LinkedHashMap<>();
-  private final Map<String, Map<String, NpyArray>> samples = new LinkedHashMap<>();
+  private final Map<String, Map<String, NpyArray>> samples = new TreeMap<>();
   private final List<String> failures = new ArrayList<>();
 
   private SampleInputs(SavedModelPredictor predictor, ModelCard card) {
@@ -41,18 +43,20 @@ final class SampleInputs {
     signatures.sorted(Comparator.comparingInt(s -> s.inputs().size())).forEach(this::run);
   }
 
-  /** Runs all signatures. The card may be null. */
-  static SampleInputs of(SavedModelPredictor predictor, ModelCard card) {
-    return new SampleInputs(predictor, card);
+  /** Loads a model and runs all its signatures. */
+  public static SampleInputs of(SavedModelDirectory model) {
+    try (var predictor = SavedModelPredictor.load(model, SavedModelPredictor.TIMEOUT)) {
+      return new SampleInputs(predictor, ModelCard.read(model.path()).orElse(null));
+    }
   }
 
   /** Inputs by signature, of those that ran. */
-  Map<String, Map<String, NpyArray>> samples() {
+  public Map<String, Map<String, NpyArray>> samples() {
     return samples;
   }
 
   /** One line for each signature that did not run. */
-  List<String> failures() {
+  public List<String> failures() {
     return failures;
   }
 
@@ -93,6 +97,9 @@ final class SampleInputs {
       shape[axis] = open[axis] >= 0 ? open[axis] : axis == 0 ? 1 : longest;
     }
     int size = Math.toIntExact(LongStream.of(shape).reduce(1, Math::multiplyExact));
+    if (input.type() == DataType.DT_STRING) {
+      return NpyArray.of(Collections.nCopies(size, new byte[0]), shape);
+    }
     if (input.type() == DataType.DT_BOOL) {
       byte[] values = new byte[size];
       Arrays.fill(values, (byte) (InputFeed.isMask(input) ? 1 : 0));
