@@ -159,6 +159,9 @@ imported kernel-h5 kernel_encoder/weights.h5 --features 16
 imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
 
+# ./performer serve, asked over TensorFlow Serving's REST API.
+run "$python" ci/interop/check_rest.py "$work"
+
 wait "$making"
 # Many small graphs: what Python trains is what inspect promises, with Python's gradients.
 run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.savedmodel.Battery "$work/battery" >&2
