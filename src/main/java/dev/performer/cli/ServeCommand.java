@@ -45,6 +45,9 @@ final class ServeCommand extends PerformerCommand {
 
   @Mixin private ServeLimits limits;
 
+  /** What a program that starts the server reads, as soon as it is ready. */
+  private record Ready(String url, String grpc, List<String> models) {}
+
   @Override
   public Integer call() throws InterruptedException {
     requireUsage(
@@ -56,7 +59,11 @@ final class ServeCommand extends PerformerCommand {
       if (modelsFile == null) {
         names.forEach(name -> requireLoaded(server, name));
       }
-      print("ready: %s (%s)", network.url(server.port()), String.join(", ", names));
+      String grpc = server.grpcPort() < 0 ? null : network.address(server.grpcPort());
+      var ready = new Ready(network.url(server.port()), grpc, names);
+      String shown = grpc == null ? "" : " grpc://" + grpc;
+      print("ready: %s%s (%s)", ready.url, shown, String.join(", ", names));
+      done(ready);
       interruption.await();
       System.err.println("stopping when running requests have ended; a second signal ends at once");
       if (!server.drain(limits.drain())) {

@@ -77,7 +77,7 @@ function showError(error) {
 }
 
 function list(owner, entries) {
-  const shown = entries.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const shown = entries.filter(([, value]) => value || value === 0);
   owner.replaceChildren(...shown.flatMap(([name, value]) => [element("dt", null, name), element("dd", null, String(value))]));
 }
 
@@ -361,6 +361,10 @@ function sums(text) {
   return found;
 }
 
+function time(seconds) {
+  return seconds < 1 ? (1000 * seconds).toFixed(1) + " ms" : seconds.toFixed(2) + " s";
+}
+
 function bytes(count) {
   return count === undefined ? undefined : count >= 1 << 30 ? (count / (1 << 30)).toFixed(2) + " GB" : Math.round(count / (1 << 20)) + " MB";
 }
@@ -375,7 +379,7 @@ async function watch() {
     list(byId("load"), [
       ["Requests", (now.performer_requests_seconds_count || 0).toLocaleString("en")],
       ["A second", requests.toFixed(1)],
-      ["Mean time", requests ? ((1000 * busy) / requests).toFixed(1) + " ms" : "–"],
+      ["Mean time", requests ? time(busy / requests) : "–"],
       ["Running, waiting", `${now.performer_http_running || 0}, ${now.performer_http_queue || 0}`],
       ["Connections", now.performer_http_connections],
       ["Tokens a second", now.performer_text_tokens_total === undefined ? undefined : rate("performer_text_tokens_total").toFixed(1)],
