@@ -1,5 +1,7 @@
 package dev.performer.server.models;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.AtomicFiles;
 import dev.performer.NotFoundException;
 import dev.performer.PerformerException;
@@ -70,21 +72,21 @@ final class VersionedModel {
 
   private ServedModel find(Version version) {
     NavigableMap<Long, ServedModel> now = available;
-    Long number = version.number();
-    if (version.label() != null) {
-      number = served.labels().get(version.label());
-      if (number == null) {
-        String text = "Unrecognized servable version label: %s";
-        throw new NotFoundException(text.formatted(version.label()));
-      }
-    }
+    boolean isLatest = version.equals(Version.LATEST);
     ServedModel model =
-        number != null ? now.get(number) : now.isEmpty() ? null : now.lastEntry().getValue();
+        !isLatest ? now.get(number(version)) : now.isEmpty() ? null : now.lastEntry().getValue();
     if (model == null) {
-      String which = number == null ? "Latest(" + served.name() + ")" : specific(number);
+      String which = isLatest ? "Latest(" + served.name() + ")" : specific(number(version));
       throw new NotFoundException("Servable not found for request: " + which);
     }
     return model;
+  }
+
+  /** The number that is meant, which need not be there. */
+  long number(Version version) {
+    Long number = version.label() == null ? version.number() : served.labels().get(version.label());
+    require(number != null, "Unrecognized servable version label: %s", version.label());
+    return number;
   }
 
   private String specific(long number) {
@@ -103,6 +105,12 @@ final class VersionedModel {
       String text = "model %s: the folder cannot be read: %s; what is loaded is served";
       tell("folder", text.formatted(served.name(), AtomicFiles.describe(e)));
       return;
+    }
+    if (found.isEmpty()) {
+      String text = "model %s: %s has no version yet; one that comes is loaded";
+      tell("empty", text.formatted(served.name(), served.base()));
+    } else {
+      told.remove("empty");
     }
     told.remove("folder");
     Set<Long> wanted = wanted(found);
@@ -184,9 +192,13 @@ final class VersionedModel {
       memory.give(content.bytes());
       throw e;
     }
-    if (!Content.of(path).equals(content)) {
+    try {
+      model.warmUp();
+      boolean isSame = Content.of(path).equals(content);
+      PerformerException.require(isSame, "%s: changed while it was loaded", path);
+    } catch (RuntimeException | Error e) {
       model.retire(() -> memory.give(content.bytes()));
-      throw new PerformerException(path + ": changed while it was loaded");
+      throw e;
     }
     ServedModel old = available.get(number);
     var more = new TreeMap<>(available);

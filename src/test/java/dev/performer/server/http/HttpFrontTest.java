@@ -3,6 +3,7 @@ package dev.performer.server.http;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
@@ -12,6 +13,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -75,6 +77,11 @@ class HttpFrontTest {
     return client.send(request, BodyHandlers.ofString());
   }
 
+  private HttpResponse<String> get(String path) throws IOException, InterruptedException {
+    URI uri = URI.create("http://127.0.0.1:" + front.port() + path);
+    return client.send(HttpRequest.newBuilder(uri).build(), BodyHandlers.ofString());
+  }
+
   @Test
   void answersWithWhatAPathAndABodyHold() throws Exception {
     var response = post("/v1/echo/a%20b:twice?end=%21", "{\"x\": [1, 2.5]}");
@@ -104,8 +111,40 @@ class HttpFrontTest {
   }
 
   @Test
+  void describesItsRoutes() throws Exception {
+    var response = get("/openapi.json");
+    JsonNode document = new ObjectMapper().readTree(response.body());
+    assertThat(document.path("openapi").asText()).isEqualTo("3.1.0");
+    List<String> described = new ArrayList<>();
+    document
+        .path("paths")
+        .fields()
+        .forEachRemaining(
+            path ->
+                path.getValue()
+                    .fieldNames()
+                    .forEachRemaining(method -> described.add(method + " " + path.getKey())));
+    assertThat(described)
+        .containsExactlyInAnyOrder(
+            "get /health",
+            "get /ready",
+            "get /metrics",
+            "get /openapi.json",
+            "post /v1/echo/{word}:twice",
+            "post /v1/stream");
+    JsonNode twice = document.path("paths").path("/v1/echo/{word}:twice").path("post");
+    assertThat(twice.path("parameters").toString())
+        .isEqualTo(
+            "[{\"name\":\"word\",\"in\":\"path\",\"schema\":{\"type\":\"string\"},\"required\":true}]");
+    assertThat(document.at("/components/schemas/echo_error/properties/error/type").asText())
+        .isEqualTo("string");
+  }
+
+  @Test
   void refusesUnknownPathsAndMethods() throws Exception {
     assertThat(post("/v1/ech", "{}").statusCode()).isEqualTo(404);
-    assertThat(post("/health", "{}").statusCode()).isEqualTo(405);
+    var wrong = post("/health", "{}");
+    assertThat(wrong.statusCode()).isEqualTo(405);
+    assertThat(wrong.headers().firstValue("Allow")).contains("GET");
   }
 }
