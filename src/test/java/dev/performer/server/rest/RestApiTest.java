@@ -284,7 +284,7 @@ class RestApiTest {
 
   @Test
   void limitsRows() throws Exception {
-    String many = "[" + "1,".repeat(RestApi.MOST_ROWS) + "1]";
+    String many = "[" + "1,".repeat((1 << 16)) + "1]";
     assertThat(post("types:predict", "{\"instances\": " + many + "}").error())
         .isEqualTo("this server takes 65536 'instances' at a time at most");
     assertThat(post("types:predict", "{\"inputs\": " + many + "}").error())
