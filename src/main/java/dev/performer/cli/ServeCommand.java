@@ -56,7 +56,9 @@ final class ServeCommand extends PerformerCommand {
       if (modelsFile == null) {
         names.forEach(name -> requireLoaded(server, name));
       }
-      print("ready: %s (%s)", network.url(server.port()), String.join(", ", names));
+      print(
+          "ready: %s (%s)",
+          network.urls(server.port(), server.grpcPort()), String.join(", ", names));
       interruption.await();
       System.err.println("stopping when running requests have ended; a second signal ends at once");
       if (!server.drain(limits.drain())) {

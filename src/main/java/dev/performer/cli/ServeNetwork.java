@@ -87,9 +87,12 @@ final class ServeNetwork {
     return noGrpc ? null : grpcPort;
   }
 
-  String url(int bound) {
+  /** Where clients find it. @param grpc the port of gRPC; negative for none */
+  String urls(int http, int grpc) {
     String name = host.contains(":") && !host.startsWith("[") ? "[" + host + "]" : host;
-    return (certificate == null ? "http" : "https") + "://" + name + ":" + bound;
+    String secure = certificate == null ? "" : "s";
+    String more = grpc < 0 ? "" : " grpc%s://%s:%d".formatted(secure, name, grpc);
+    return "http%s://%s:%d%s".formatted(secure, name, http, more);
   }
 
   private List<String> keys() {
