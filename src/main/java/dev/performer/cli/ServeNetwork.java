@@ -87,12 +87,12 @@ final class ServeNetwork {
     return noGrpc ? null : grpcPort;
   }
 
-  /** Where clients find it. @param grpc the port of gRPC; negative for none */
-  String urls(int http, int grpc) {
-    String name = host.contains(":") && !host.startsWith("[") ? "[" + host + "]" : host;
-    String secure = certificate == null ? "" : "s";
-    String more = grpc < 0 ? "" : " grpc%s://%s:%d".formatted(secure, name, grpc);
-    return "http%s://%s:%d%s".formatted(secure, name, http, more);
+  String url(int bound) {
+    return (certificate == null ? "http" : "https") + "://" + address(bound);
+  }
+
+  String address(int bound) {
+    return (host.contains(":") && !host.startsWith("[") ? "[" + host + "]" : host) + ":" + bound;
   }
 
   private List<String> keys() {
