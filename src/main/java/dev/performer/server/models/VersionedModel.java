@@ -106,6 +106,12 @@ final class VersionedModel {
       tell("folder", text.formatted(served.name(), AtomicFiles.describe(e)));
       return;
     }
+    if (found.isEmpty()) {
+      String text = "model %s: %s has no version yet; one that comes is loaded";
+      tell("empty", text.formatted(served.name(), served.base()));
+    } else {
+      told.remove("empty");
+    }
     told.remove("folder");
     Set<Long> wanted = wanted(found);
     boolean isSettled = wanted.isEmpty() || wanted.stream().anyMatch(available::containsKey);
@@ -117,7 +123,9 @@ final class VersionedModel {
     for (var known : List.of(seen, failed)) {
       known.keySet().retainAll(found.keySet());
     }
+    told.removeIf(about -> about instanceof Long number && !found.containsKey(number));
     statuses.values().removeIf(s -> s.state() == State.START && !found.containsKey(s.version()));
+    forgetEnded();
     isFirst = false;
   }
 
@@ -245,6 +253,9 @@ final class VersionedModel {
           String text = "model %s, version %d: unloaded";
           options.log().accept(text.formatted(served.name(), number));
         });
+  }
+
+  private void forgetEnded() {
     var ended = statuses.values().stream().filter(s -> s.state() == State.END).toList();
     ended.stream()
         .limit(Math.max(0, ended.size() - MOST_ENDED))
