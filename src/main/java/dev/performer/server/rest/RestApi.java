@@ -28,9 +28,6 @@ import java.util.function.Function;
  * :regress}.
  */
 public final class RestApi implements Api {
-  /** Rows of a request at most, where nothing else is given. */
-  public static final int MOST_ROWS = 1 << 16;
-
   /** Numbers of a response at most: some 10 bytes each. */
   private static final long MOST_VALUES = 1 << 24;
 
@@ -44,10 +41,10 @@ public final class RestApi implements Api {
   private final ModelRepository repository;
   private final int mostRows;
 
-  /** Serves what a repository holds, which stays its owner's. @param mostRows of a request */
-  public RestApi(ModelRepository repository, int mostRows) {
+  /** Serves what a repository holds, which stays its owner's. */
+  public RestApi(ModelRepository repository) {
     this.repository = repository;
-    this.mostRows = mostRows;
+    mostRows = repository.options().mostRows();
   }
 
   @Override

@@ -228,7 +228,8 @@ class RestApiTest {
           types:predict              | {"inputs": [[1], 2]}            | 400 | incorrect level
           types:predict              | {"inputs": [1, [2]]}            | 400 | unexpected level
           types:predict              | {"inputs": [[1]]}               | 400 | must have shape [?], not [1, 1]
-          types:predict              | {"inputs": {"y": [1]}}          | 400 | Missing named input: x
+          types:predict              | {"inputs": {}}                  | 400 | Missing named input: x
+          types:predict              | {"inputs": {"x": [1], "y": [1]}} | 400 | input alias not found in signature: y
           types:predict              | {"instances": [{"y": 1}]}       | 400 | does not have named input: y
           types:predict              | {"instances": [{}]}             | 400 | must be equal to: [x]
           types:predict              | {"instances": [{"x": 1}, 2]}    | 400 | Expecting object
@@ -284,7 +285,7 @@ class RestApiTest {
 
   @Test
   void limitsRows() throws Exception {
-    String many = "[" + "1,".repeat(RestApi.MOST_ROWS) + "1]";
+    String many = "[" + "1,".repeat((1 << 16)) + "1]";
     assertThat(post("types:predict", "{\"instances\": " + many + "}").error())
         .isEqualTo("this server takes 65536 'instances' at a time at most");
     assertThat(post("types:predict", "{\"inputs\": " + many + "}").error())
