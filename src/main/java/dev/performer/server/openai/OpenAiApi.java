@@ -18,8 +18,6 @@ import dev.performer.server.models.Lease;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.models.ServedModel;
 import dev.performer.server.models.Version;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -70,21 +68,13 @@ public final class OpenAiApi implements Api {
         data.addObject()
             .put("id", name)
             .put("object", "model")
-            .put("created", created(lease.model()))
+            .put("created", lease.model().created().getEpochSecond())
             .put("owned_by", "performer");
       } catch (NotFoundException e) {
         continue; // not loaded yet, or not any more
       }
     }
     call.respond(200, answer);
-  }
-
-  private static long created(ServedModel model) {
-    try {
-      return Files.getLastModifiedTime(model.model().path()).toMillis() / 1000;
-    } catch (IOException e) {
-      return 0; // it is loaded, though its folder is gone
-    }
   }
 
   private void complete(Call call) {
@@ -149,7 +139,7 @@ public final class OpenAiApi implements Api {
   }
 
   private static String fingerprint(ServedModel model) {
-    String version = model.name() + "/" + model.version() + "/" + created(model);
+    String version = model.name() + "/" + model.version() + "/" + model.created();
     return "fp_%08x".formatted(version.hashCode());
   }
 

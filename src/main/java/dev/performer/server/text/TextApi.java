@@ -207,8 +207,16 @@ public final class TextApi implements Api {
               ? model.embedder()
               : Embedder.of(model.predictor(), EmbeddingSpec.of(model.model(), options, isIds));
       TokenizedSequences sequences = PromptTokens.of(embedder.input(), prompts, "prompt");
-      NpyArray vectors = embedder.embed(sequences, PromptTokens.BATCH).values().iterator().next();
-      call.respond(200, vectors(answer(lease), vectors, sequences));
+      ObjectNode answer = answer(lease);
+      ArrayNode embeddings = answer.putArray("embeddings");
+      if (options.pooling() == Pooling.NONE) {
+        addTokens(embeddings, embedder, sequences);
+      } else {
+        PromptTokens.vectors(embedder, sequences).forEach(v -> add(embeddings, v, 0, v.length));
+      }
+      ArrayNode counts = answer.putArray("tokens");
+      sequences.ids().forEach(ids -> counts.add(ids.length));
+      call.respond(200, answer);
     }
   }
 
@@ -228,27 +236,24 @@ public final class TextApi implements Api {
     return pooling.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
-  /** One for each text, or without pooling one for each of its tokens. */
-  private static ObjectNode vectors(
-      ObjectNode answer, NpyArray vectors, TokenizedSequences sequences) {
-    long[] shape = vectors.shape(); // [N, E] or [N, L, E]
-    int size = (int) shape[shape.length - 1];
-    int length = shape.length == 3 ? (int) shape[1] : 1;
-    float[] all = vectors.floats();
-    ArrayNode embeddings = answer.putArray("embeddings");
-    ArrayNode counts = answer.putArray("tokens");
-    for (int i = 0; i < shape[0]; i++) {
-      int tokens = sequences.ids().get(i).length;
-      counts.add(tokens);
-      ArrayNode own = embeddings.addArray();
-      for (int t = 0; t < (shape.length == 3 ? tokens : 1); t++) {
-        ArrayNode vector = shape.length == 3 ? own.addArray() : own;
-        for (int c = 0; c < size; c++) {
-          vector.add(all[(i * length + t) * size + c]);
-        }
+  private static void addTokens(ArrayNode all, Embedder embedder, TokenizedSequences sequences) {
+    NpyArray vectors = embedder.embed(sequences, PromptTokens.BATCH).get("embeddings"); // [N, L, E]
+    int length = (int) vectors.shape()[1];
+    int size = (int) vectors.shape()[2];
+    float[] numbers = vectors.floats();
+    for (int i = 0; i < sequences.ids().size(); i++) {
+      ArrayNode text = all.addArray();
+      for (int t = 0; t < sequences.ids().get(i).length; t++) {
+        add(text, numbers, (i * length + t) * size, size);
       }
     }
-    return answer;
+  }
+
+  private static void add(ArrayNode list, float[] numbers, int from, int size) {
+    ArrayNode vector = list.addArray();
+    for (int c = 0; c < size; c++) {
+      vector.add(numbers[from + c]);
+    }
   }
 
   private static ObjectNode answer(Lease lease) {
