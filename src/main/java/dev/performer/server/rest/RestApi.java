@@ -28,9 +28,6 @@ import java.util.function.Function;
  * :regress}.
  */
 public final class RestApi implements Api {
-  /** Numbers of a response at most: some 10 bytes each. */
-  private static final long MOST_VALUES = 1 << 24;
-
   private static final String MODEL = "/v1/models/{model}";
   private static final Map<String, Function<Call, Version>> VERSIONS =
       Map.of(
@@ -147,8 +144,8 @@ public final class RestApi implements Api {
     Map<String, NpyArray> outputs =
         model.predict(signature, request.inputs(), null, call.deadline());
     long values = outputs.values().stream().mapToLong(NpyArray::size).sum();
-    String text = "the outputs have %d numbers; this API gives %d at most: send fewer rows";
-    require(values <= MOST_VALUES, text, values, MOST_VALUES);
+    String text = "the outputs have %d elements; this API gives %d at most: send fewer rows";
+    require(values <= TensorReader.MOST, text, values, TensorReader.MOST);
     respond(call, TensorWriter.write(outputs, request.isRow()));
   }
 

@@ -290,5 +290,12 @@ class RestApiTest {
         .isEqualTo("this server takes 65536 'instances' at a time at most");
     assertThat(post("types:predict", "{\"inputs\": " + many + "}").error())
         .isEqualTo("the input x has 65537 rows; this server takes 65536 at a time at most");
+    String most = "[[" + "1,".repeat(1 << 23) + "1]]";
+    String body = "{\"inputs\": %s, \"signature_name\": \"any_rank\"}".formatted(most);
+    assertThat(post("types:predict", body).error())
+        .isEqualTo("the input x has more than 8388608 elements, which this API takes at most");
+    String wide = "[[" + "1,".repeat(1 << 21) + "1]]";
+    body = "{\"inputs\": %s, \"signature_name\": \"dynamic\"}".formatted(wide);
+    assertThat(post("types:predict", body).error()).startsWith("the outputs have 8388613 elements");
   }
 }
