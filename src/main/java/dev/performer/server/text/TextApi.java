@@ -100,13 +100,13 @@ public final class TextApi implements Api {
     new SessionRoutes(this, folder, version).mount(routes, model + "/sessions");
   }
 
-  /** @param isWhole whether a prompt must be there, and may have choices */
+  /**
+   * @param isWhole whether a prompt must be there, and may have choices
+   */
   static ObjectNode generateSchema(boolean isWhole) {
     ObjectNode request =
         withGeneration(
-            isWhole
-                ? require(object(), "prompt", prompt())
-                : with(object(), "prompt", prompt()));
+            isWhole ? require(object(), "prompt", prompt()) : with(object(), "prompt", prompt()));
     with(request, "greedy", of("boolean", "Whether the most likely token is taken each time."));
     with(request, "likeliest", of("integer", "Of so many tokens log-probabilities come along."));
     return isWhole ? with(request, "n", of("integer", "Choices of each prompt.")) : request;
