@@ -55,30 +55,42 @@ public final class RestApi implements Api {
   }
 
   private void mount(Routes routes, String path, Function<Call, Version> version) {
-    JsonNode object = Json.object().put("type", "object");
     routes
         .get(path, call -> status(call, version.apply(call)))
         .summary("How far versions of a model are.")
-        .response(object);
+        .response(object("model_version_status"));
     routes
         .get(path + "/metadata", withModel(version, RestApi::metadata))
         .summary("The signatures of a model.")
-        .response(object);
+        .response(object("model_spec", "metadata"));
     routes
         .post(path + ":predict", withModel(version, this::predict))
         .summary("Runs a signature on 'instances' (rows) or 'inputs' (columns).")
-        .request(object)
-        .response(object);
+        .request(object("signature_name", "instances", "inputs"))
+        .response(object("predictions", "outputs"));
     routes
         .post(path + ":classify", withModel(version, this::classify))
         .summary("Classifies 'examples'.")
-        .request(object)
-        .response(object);
+        .request(object("signature_name", "examples", "context"))
+        .response(object("results"));
     routes
         .post(path + ":regress", withModel(version, this::regress))
         .summary("Gives each of 'examples' a number.")
-        .request(object)
-        .response(object);
+        .request(object("signature_name", "examples", "context"))
+        .response(object("results"));
+  }
+
+  /** The schema of an object whose values depend on the model. */
+  private static JsonNode object(String... keys) {
+    ObjectNode schema = Json.object().put("type", "object");
+    ObjectNode properties = schema.putObject("properties");
+    for (String key : keys) {
+      ObjectNode any = properties.putObject(key);
+      if (key.equals("signature_name")) {
+        any.put("type", "string");
+      }
+    }
+    return schema;
   }
 
   @Override
