@@ -2,6 +2,7 @@ package dev.performer.server;
 
 import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
+import dev.performer.server.grpc.GrpcFront;
 import dev.performer.server.http.Api;
 import dev.performer.server.http.Backend;
 import dev.performer.server.http.HttpFront;
@@ -15,6 +16,7 @@ import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 
 /**
  * A server of models: its ports are open from {@link #start} until it is closed, and it is ready
@@ -24,6 +26,7 @@ public final class PerformerServer implements AutoCloseable {
   private final PrometheusMeterRegistry meters;
   private final ModelRepository models;
   private final HttpFront front;
+  private final GrpcFront grpc; // null for none
 
   private PerformerServer(ServerOptions options) {
     meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
@@ -33,12 +36,19 @@ public final class PerformerServer implements AutoCloseable {
     int mostTokens = options.http().limits().tokens();
     apis.add(new OpenAiApi(models, mostTokens));
     apis.add(new TextApi(models, mostTokens, options.sessionFolder()));
+    HttpFront http = null;
     try {
-      front = HttpFront.start(options.http(), apis, meters, new Models(models));
+      http = HttpFront.start(options.http(), apis, meters, new Models(models));
+      Integer port = options.grpcPort();
+      grpc = port == null ? null : GrpcFront.start(options.http(), port, models, meters);
     } catch (RuntimeException e) {
+      if (http != null) {
+        http.close();
+      }
       models.close();
       throw e;
     }
+    front = http;
   }
 
   /**
@@ -67,6 +77,11 @@ public final class PerformerServer implements AutoCloseable {
     return front.port();
   }
 
+  /** The port that gRPC has; -1 if it is not served. */
+  public int grpcPort() {
+    return grpc == null ? -1 : grpc.port();
+  }
+
   /** The figures of {@code /metrics}. */
   public MeterRegistry meters() {
     return meters;
@@ -79,13 +94,21 @@ public final class PerformerServer implements AutoCloseable {
    * @return whether they have
    */
   public boolean drain(Duration most) {
-    return front.drain(most);
+    if (grpc == null) {
+      return front.drain(most);
+    }
+    var calls = CompletableFuture.supplyAsync(() -> grpc.drain(most));
+    boolean isDrained = front.drain(most);
+    return calls.join() && isDrained;
   }
 
   /** Ends all calls and frees the models. */
   @Override
   public void close() {
     front.close();
+    if (grpc != null) {
+      grpc.close();
+    }
     models.close();
     meters.close();
   }

@@ -1,0 +1,81 @@
+package dev.performer.server.grpc;
+
+import com.google.protobuf.ByteString;
+import dev.performer.savedmodel.protos.ServingMessage;
+import io.grpc.Context;
+import io.grpc.Deadline;
+import io.grpc.ServerCallHandler;
+import io.grpc.Status;
+import io.grpc.stub.ServerCalls;
+import io.grpc.stub.StreamObserver;
+import java.io.IOException;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Runs what answers a call, in a thread that is interrupted when the client goes away.
+ *
+ * @param longest that a call may take
+ */
+record Calls(Statuses statuses, Duration longest) {
+  ServerCallHandler<byte[], ByteString> of(Method method) {
+    return ServerCalls.asyncUnaryCall((request, response) -> answer(method, request, response));
+  }
+
+  private void answer(Method method, byte[] bytes, StreamObserver<ByteString> response) {
+    Context context = Context.current();
+    Deadline given = context.getDeadline();
+    Instant deadline = Instant.now().plus(longest);
+    if (given != null) {
+      long left = given.timeRemaining(TimeUnit.NANOSECONDS);
+      deadline = left < longest.toNanos() ? Instant.now().plusNanos(left) : deadline;
+    }
+    ByteString result;
+    try (Interruption interruption = new Interruption(context)) {
+      ServingMessage request;
+      try {
+        request = ServingMessage.parse(method.type(), bytes);
+      } catch (IOException e) {
+        throw Statuses.refusal(Status.INVALID_ARGUMENT, "the request is no %s", method.type());
+      }
+      result = method.answer().to(request, deadline).bytes();
+    } catch (Exception | OutOfMemoryError | StackOverflowError | LinkageError e) {
+      boolean isGone = context.isCancelled() && (given == null || !given.isExpired());
+      response.onError(
+          isGone
+              ? Status.CANCELLED.asRuntimeException()
+              : statuses.of(e, method.name()).asRuntimeException());
+      return;
+    }
+    response.onNext(result);
+    response.onCompleted();
+  }
+
+  /** Interrupts the thread that opened it when a context ends, but not when this is closed. */
+  private static final class Interruption implements Context.CancellationListener, AutoCloseable {
+    private final Context context;
+    private Thread thread = Thread.currentThread();
+
+    private Interruption(Context context) {
+      this.context = context;
+      context.addListener(this, Runnable::run);
+    }
+
+    @Override
+    public synchronized void cancelled(Context ended) {
+      if (thread != null) {
+        thread.interrupt();
+      }
+    }
+
+    @Override
+    public void close() {
+      context.removeListener(this);
+      synchronized (this) {
+        thread = null;
+      }
+      Thread.interrupted();
+    }
+  }
+}
