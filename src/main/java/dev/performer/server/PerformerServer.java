@@ -8,6 +8,7 @@ import dev.performer.server.http.Backend;
 import dev.performer.server.http.HttpFront;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.openai.OpenAiApi;
+import dev.performer.server.page.PageApi;
 import dev.performer.server.rest.RestApi;
 import dev.performer.server.text.TextApi;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -36,9 +37,11 @@ public final class PerformerServer implements AutoCloseable {
     int mostTokens = options.http().limits().tokens();
     apis.add(new OpenAiApi(models, mostTokens));
     apis.add(new TextApi(models, mostTokens, options.sessionFolder()));
+    apis.add(new PageApi(models));
+    var backend = new Models(models, new ModelMeters(models, meters));
     HttpFront http = null;
     try {
-      http = HttpFront.start(options.http(), apis, meters, new Models(models));
+      http = HttpFront.start(options.http(), apis, meters, backend);
       Integer port = options.grpcPort();
       grpc = port == null ? null : GrpcFront.start(options.http(), port, models, meters);
     } catch (RuntimeException e) {
@@ -59,6 +62,9 @@ public final class PerformerServer implements AutoCloseable {
   public static PerformerServer start(ServerOptions options) {
     OptionalLibrary.HTTP.require("a server");
     OptionalLibrary.METRICS.require("a server");
+    if (options.grpcPort() != null) {
+      OptionalLibrary.GRPC.require("a server of gRPC");
+    }
     return new PerformerServer(options);
   }
 
@@ -113,7 +119,7 @@ public final class PerformerServer implements AutoCloseable {
     meters.close();
   }
 
-  private record Models(ModelRepository models) implements Backend {
+  private record Models(ModelRepository models, ModelMeters meters) implements Backend {
     @Override
     public boolean isReady() {
       return models.isReady();
@@ -122,6 +128,11 @@ public final class PerformerServer implements AutoCloseable {
     @Override
     public String shown(String message) {
       return models.config().withoutPaths(message);
+    }
+
+    @Override
+    public void measure() {
+      meters.refresh();
     }
   }
 }

@@ -178,17 +178,29 @@ public final class ModelRepository implements AutoCloseable {
     }
     configure(other);
     look();
-    List<String> lines = new ArrayList<>();
+    List<String> lines = new ArrayList<>(failures());
     models.forEach(
         (name, model) -> {
-          if (!model.isAvailable()) {
-            var statuses = model.statuses();
-            lines.add(name + ": " + (statuses.isEmpty() ? "no version" : statuses.get(0).error()));
+          if (model.statuses().isEmpty()) {
+            lines.add(name + ": it has no version");
           }
         });
     if (!lines.isEmpty()) {
       throw new PerformerException("models that are not available", lines);
     }
+  }
+
+  /** Models none of whose versions could be loaded, a line each. */
+  public List<String> failures() {
+    List<String> lines = new ArrayList<>();
+    models.forEach(
+        (name, model) -> {
+          if (!model.isAvailable()) {
+            var errors = model.statuses().stream().map(ModelStatus::error);
+            errors.filter(e -> !e.isEmpty()).findFirst().ifPresent(e -> lines.add(name + ": " + e));
+          }
+        });
+    return lines;
   }
 
   /**

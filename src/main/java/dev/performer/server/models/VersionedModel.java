@@ -106,6 +106,12 @@ final class VersionedModel {
       tell("folder", text.formatted(served.name(), AtomicFiles.describe(e)));
       return;
     }
+    if (found.isEmpty()) {
+      String text = "model %s: %s has no version yet; one that comes is loaded";
+      tell("empty", text.formatted(served.name(), served.base()));
+    } else {
+      told.remove("empty");
+    }
     told.remove("folder");
     Set<Long> wanted = wanted(found);
     boolean isSettled = wanted.isEmpty() || wanted.stream().anyMatch(available::containsKey);

@@ -19,6 +19,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -125,6 +130,80 @@ class ModelRepositoryTest {
     repository.look();
     repository.look();
     assertThat(latest()).isEqualTo(1);
+  }
+
+  @Test
+  void waitsForTheFirstVersion() throws IOException {
+    Files.createDirectory(folder.resolve("m"));
+    Files.createDirectory(folder.resolve("m/notes"));
+    open(new Policy.Latest(1));
+    assertThat(repository.failures()).isEmpty();
+    assertThat(repository.isReady()).isFalse();
+    assertThatThrownBy(() -> repository.status("m")).isInstanceOf(NotFoundException.class);
+    assertThat(lines).anyMatch(line -> line.contains("has no version yet"));
+    copy(5);
+    repository.look();
+    repository.look();
+    assertThat(latest()).isEqualTo(5);
+    assertThat(repository.isReady()).isTrue();
+  }
+
+  @Test
+  void followsLinksToVersions() throws IOException {
+    copy(10);
+    copy(11);
+    Files.createDirectory(folder.resolve("linked"));
+    Path link = folder.resolve("linked/1");
+    Files.createSymbolicLink(link, folder.resolve("m/10"));
+    var served = new Served("m", folder.resolve("linked"), new Policy.All(), Map.of());
+    open(new ModelConfig(List.of(served)), RepositoryOptions.DEFAULT);
+    ServedModel first = model();
+    repository.look();
+    assertThat(model()).isSameAs(first);
+    Files.delete(link);
+    Files.createSymbolicLink(link, folder.resolve("m/11"));
+    repository.look();
+    repository.look();
+    assertThat(model()).isNotSameAs(first);
+  }
+
+  @Test
+  void servesWhileVersionsComeAndGo() throws Exception {
+    copy(1);
+    open(new Policy.Latest(1));
+    var isOver = new AtomicBoolean();
+    var requests = new AtomicInteger();
+    ExecutorService clients = Executors.newFixedThreadPool(4);
+    List<Future<?>> calls = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      calls.add(
+          clients.submit(
+              () -> {
+                while (!isOver.get()) {
+                  try (Lease lease = repository.lease("m", Version.LATEST)) {
+                    var outputs = lease.model().predict("serving_default", inputs(lease.model()));
+                    assertThat(outputs).isNotEmpty();
+                    requests.incrementAndGet();
+                  }
+                }
+                return null;
+              }));
+    }
+    for (long version = 2; version < 12; version++) {
+      copy(version);
+      repository.look();
+      repository.look();
+      AtomicFiles.delete(folder.resolve("m/" + (version - 1)));
+      repository.look();
+    }
+    isOver.set(true);
+    for (Future<?> call : calls) {
+      call.get();
+    }
+    clients.shutdown();
+    assertThat(requests).hasPositiveValue();
+    assertThat(latest()).isEqualTo(11);
+    assertThat(states()).allMatch(state -> state.equals("11 AVAILABLE") || state.endsWith("END"));
   }
 
   @Test
