@@ -37,6 +37,7 @@ public final class GrpcFront implements AutoCloseable {
       List.of("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService");
   private static final int LARGEST_HEAD = 16 << 10;
   private static final int MOST_STREAMS = 256; // of a connection
+  private static final Duration LONGEST_IDLE = Duration.ofMinutes(10); // clients connect again
   private static final Duration LONGEST_HANDSHAKE = Duration.ofSeconds(20);
 
   private final ModelRepository models;
@@ -61,6 +62,7 @@ public final class GrpcFront implements AutoCloseable {
             .maxInboundMetadataSize(LARGEST_HEAD)
             .maxConcurrentCallsPerConnection(MOST_STREAMS)
             .handshakeTimeout(LONGEST_HANDSHAKE.toSeconds(), TimeUnit.SECONDS)
+            .maxConnectionIdle(LONGEST_IDLE.toSeconds(), TimeUnit.SECONDS)
             .permitKeepAliveTime(10, TimeUnit.SECONDS)
             .permitKeepAliveWithoutCalls(true)
             .intercept(new Guard(options, meters, timer))

@@ -61,6 +61,11 @@ public final class ModelRepository implements AutoCloseable {
     return new ModelRepository(config, options);
   }
 
+  /** How models are loaded. */
+  public RepositoryOptions options() {
+    return options;
+  }
+
   /** Waits until all models have been loaded, or could not be. */
   public void awaitLoaded() {
     firstLook.join();

@@ -123,7 +123,9 @@ final class VersionedModel {
     for (var known : List.of(seen, failed)) {
       known.keySet().retainAll(found.keySet());
     }
+    told.removeIf(about -> about instanceof Long number && !found.containsKey(number));
     statuses.values().removeIf(s -> s.state() == State.START && !found.containsKey(s.version()));
+    forgetEnded();
     isFirst = false;
   }
 
@@ -251,6 +253,9 @@ final class VersionedModel {
           String text = "model %s, version %d: unloaded";
           options.log().accept(text.formatted(served.name(), number));
         });
+  }
+
+  private void forgetEnded() {
     var ended = statuses.values().stream().filter(s -> s.state() == State.END).toList();
     ended.stream()
         .limit(Math.max(0, ended.size() - MOST_ENDED))

@@ -28,12 +28,6 @@ import java.util.function.Function;
  * :regress}.
  */
 public final class RestApi implements Api {
-  /** Rows of a request at most, where nothing else is given. */
-  public static final int MOST_ROWS = 1 << 16;
-
-  /** Numbers of a response at most: some 10 bytes each. */
-  private static final long MOST_VALUES = 1 << 24;
-
   private static final String MODEL = "/v1/models/{model}";
   private static final Map<String, Function<Call, Version>> VERSIONS =
       Map.of(
@@ -44,10 +38,10 @@ public final class RestApi implements Api {
   private final ModelRepository repository;
   private final int mostRows;
 
-  /** Serves what a repository holds, which stays its owner's. @param mostRows of a request */
-  public RestApi(ModelRepository repository, int mostRows) {
+  /** Serves what a repository holds, which stays its owner's. */
+  public RestApi(ModelRepository repository) {
     this.repository = repository;
-    this.mostRows = mostRows;
+    mostRows = repository.options().mostRows();
   }
 
   @Override
@@ -150,8 +144,8 @@ public final class RestApi implements Api {
     Map<String, NpyArray> outputs =
         model.predict(signature, request.inputs(), null, call.deadline());
     long values = outputs.values().stream().mapToLong(NpyArray::size).sum();
-    String text = "the outputs have %d numbers; this API gives %d at most: send fewer rows";
-    require(values <= MOST_VALUES, text, values, MOST_VALUES);
+    String text = "the outputs have %d elements; this API gives %d at most: send fewer rows";
+    require(values <= TensorReader.MOST, text, values, TensorReader.MOST);
     respond(call, TensorWriter.write(outputs, request.isRow()));
   }
 
