@@ -32,7 +32,7 @@ public final class ModelRepository implements AutoCloseable {
   private final ScheduledExecutorService loader;
   private final CompletableFuture<Void> firstLook;
   private volatile Map<String, VersionedModel> models = Map.of();
-  private ModelConfig config = new ModelConfig(List.of());
+  private volatile ModelConfig config = new ModelConfig(List.of());
   private Set<Path> folders;
   private Content read; // of the configuration's file
   private boolean isClosed;
@@ -252,7 +252,7 @@ public final class ModelRepository implements AutoCloseable {
   }
 
   /** What is served now. */
-  public synchronized ModelConfig config() {
+  public ModelConfig config() {
     return config;
   }
 
