@@ -48,16 +48,24 @@ public final class OpenAiApi implements Api {
 
   @Override
   public void mount(Routes routes) {
-    routes.get("/v1/models", this::list).summary("Lists the models.");
+    routes.get("/v1/models", this::list).summary("Lists the models.").response(Schemas.LIST);
     routes
         .post("/v1/completions", this::complete)
-        .summary("Continues texts, whole or as events, as OpenAI's API has it.");
+        .summary("Continues texts, whole or as events, as OpenAI's API has it.")
+        .request(Schemas.TEXTS)
+        .response(Schemas.COMPLETION)
+        .response("text/event-stream", Schemas.EVENT);
     routes
         .post("/v1/chat/completions", this::chat)
-        .summary("Answers in a conversation, where the model has a template for these.");
+        .summary("Answers in a conversation, where the model has a template for these.")
+        .request(Schemas.CHAT)
+        .response(Schemas.COMPLETION)
+        .response("text/event-stream", Schemas.EVENT);
     routes
         .post("/v1/embeddings", this::embed)
-        .summary("Turns texts into vectors, as OpenAI's API has it.");
+        .summary("Turns texts into vectors, as OpenAI's API has it.")
+        .request(Schemas.EMBEDDINGS)
+        .response(Schemas.LIST);
   }
 
   private void list(Call call) {

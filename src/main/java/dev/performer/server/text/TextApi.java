@@ -1,5 +1,12 @@
 package dev.performer.server.text;
 
+import static dev.performer.server.generation.RequestSchemas.prompt;
+import static dev.performer.server.generation.RequestSchemas.withGeneration;
+import static dev.performer.server.http.Schema.object;
+import static dev.performer.server.http.Schema.of;
+import static dev.performer.server.http.Schema.require;
+import static dev.performer.server.http.Schema.with;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -77,14 +84,39 @@ public final class TextApi implements Api {
     String model = "/v1/models/{model}" + path;
     routes
         .post(model + ":generate", call -> generate(call, version.apply(call)))
-        .summary("Continues texts, whole or as events.");
+        .summary("Continues texts, whole or as events.")
+        .request(generateSchema(true))
+        .response(object());
     routes
         .post(model + ":score", call -> score(call, version.apply(call)))
-        .summary("Gives the log-probability of each token of texts.");
+        .summary("Gives the log-probability of each token of texts.")
+        .request(require(object(), "prompt", prompt()))
+        .response(object());
     routes
         .post(model + ":embed", call -> embed(call, version.apply(call)))
-        .summary("Turns texts into vectors.");
+        .summary("Turns texts into vectors.")
+        .request(embedSchema())
+        .response(object());
     new SessionRoutes(this, folder, version).mount(routes, model + "/sessions");
+  }
+
+  /**
+   * @param isWhole whether a prompt must be there, and may have choices
+   */
+  static ObjectNode generateSchema(boolean isWhole) {
+    ObjectNode request =
+        withGeneration(
+            isWhole ? require(object(), "prompt", prompt()) : with(object(), "prompt", prompt()));
+    with(request, "greedy", of("boolean", "Whether the most likely token is taken each time."));
+    with(request, "likeliest", of("integer", "Of so many tokens log-probabilities come along."));
+    return isWhole ? with(request, "n", of("integer", "Choices of each prompt.")) : request;
+  }
+
+  private static ObjectNode embedSchema() {
+    ObjectNode request = require(object(), "prompt", prompt());
+    with(request, "output", of("string", "An output of the model's signature."));
+    with(request, "pool", of("string", "How vectors of tokens are joined; none for each."));
+    return with(request, "normalize", of("boolean", "Whether vectors get the length 1."));
   }
 
   private static Version number(String version) {
