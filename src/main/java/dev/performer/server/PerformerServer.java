@@ -33,7 +33,7 @@ public final class PerformerServer implements AutoCloseable {
     meters = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
     models = ModelRepository.open(options.models(), options.repository());
     List<Api> apis = new ArrayList<>();
-    apis.add(new RestApi(models, RestApi.MOST_ROWS));
+    apis.add(new RestApi(models));
     int mostTokens = options.http().limits().tokens();
     apis.add(new OpenAiApi(models, mostTokens));
     apis.add(new TextApi(models, mostTokens, options.sessionFolder()));

@@ -2,7 +2,9 @@ package dev.performer.server.grpc;
 
 import com.google.protobuf.ByteString;
 import dev.performer.savedmodel.protos.ServingMessage;
+import dev.performer.server.grpc.Method.Request;
 import io.grpc.Context;
+import io.grpc.Contexts;
 import io.grpc.Deadline;
 import io.grpc.ServerCallHandler;
 import io.grpc.Status;
@@ -19,11 +21,11 @@ import java.util.concurrent.TimeUnit;
  * @param longest that a call may take
  */
 record Calls(Statuses statuses, Duration longest) {
-  ServerCallHandler<byte[], ByteString> of(Method method) {
+  ServerCallHandler<Request, ByteString> of(Method method) {
     return ServerCalls.asyncUnaryCall((request, response) -> answer(method, request, response));
   }
 
-  private void answer(Method method, byte[] bytes, StreamObserver<ByteString> response) {
+  private void answer(Method method, Request received, StreamObserver<ByteString> response) {
     Context context = Context.current();
     Deadline given = context.getDeadline();
     Instant deadline = Instant.now().plus(longest);
@@ -33,23 +35,28 @@ record Calls(Statuses statuses, Duration longest) {
     }
     ByteString result;
     try (Interruption interruption = new Interruption(context)) {
-      ServingMessage request;
-      try {
-        request = ServingMessage.parse(method.type(), bytes);
-      } catch (IOException e) {
-        throw Statuses.refusal(Status.INVALID_ARGUMENT, "the request is no %s", method.type());
-      }
-      result = method.answer().to(request, deadline).bytes();
+      result = method.answer().to(parsed(method, received), deadline).bytes();
     } catch (Exception | OutOfMemoryError | StackOverflowError | LinkageError e) {
-      boolean isGone = context.isCancelled() && (given == null || !given.isExpired());
-      response.onError(
-          isGone
-              ? Status.CANCELLED.asRuntimeException()
-              : statuses.of(e, method.name()).asRuntimeException());
+      Status status =
+          context.isCancelled()
+              ? Contexts.statusFromCancelled(context)
+              : statuses.of(e, method.name());
+      response.onError(status.asRuntimeException());
       return;
     }
     response.onNext(result);
     response.onCompleted();
+  }
+
+  private static ServingMessage parsed(Method method, Request request) {
+    if (request.failure() != null) {
+      throw request.failure().asRuntimeException();
+    }
+    try {
+      return ServingMessage.parse(method.type(), request.bytes());
+    } catch (IOException e) {
+      throw Statuses.refusal(Status.INVALID_ARGUMENT, "the request is no %s", method.type());
+    }
   }
 
   /** Interrupts the thread that opened it when a context ends, but not when this is closed. */

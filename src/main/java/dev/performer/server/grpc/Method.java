@@ -9,6 +9,8 @@ import io.grpc.MethodDescriptor.Marshaller;
 import io.grpc.MethodDescriptor.MethodType;
 import io.grpc.ServerServiceDefinition;
 import io.grpc.ServiceDescriptor;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
 import io.grpc.protobuf.ProtoFileDescriptorSupplier;
 import java.io.ByteArrayInputStream;
 import java.io.FilterInputStream;
@@ -46,8 +48,11 @@ record Method(String name, String type, Answer answer) {
     return service.build();
   }
 
-  private MethodDescriptor<byte[], ByteString> descriptor(String service) {
-    return MethodDescriptor.<byte[], ByteString>newBuilder(new Received(), new Sent())
+  /** A request that has not been parsed. @param failure why it is not there, or null */
+  record Request(byte[] bytes, Status failure) {}
+
+  private MethodDescriptor<Request, ByteString> descriptor(String service) {
+    return MethodDescriptor.<Request, ByteString>newBuilder(new Received(), new Sent())
         .setType(MethodType.UNARY)
         .setFullMethodName(MethodDescriptor.generateFullMethodName(service, name))
         .build();
@@ -61,18 +66,21 @@ record Method(String name, String type, Answer answer) {
     }
   }
 
-  private static final class Received implements Marshaller<byte[]> {
+  private static final class Received implements Marshaller<Request> {
     @Override
-    public InputStream stream(byte[] value) {
-      return new ByteArrayInputStream(value);
+    public InputStream stream(Request value) {
+      return new ByteArrayInputStream(value.bytes());
     }
 
     @Override
-    public byte[] parse(InputStream stream) {
+    public Request parse(InputStream stream) {
       try {
-        return stream.readAllBytes();
+        return new Request(stream.readAllBytes(), null);
+      } catch (StatusRuntimeException e) { // what it is unpacked to is too large
+        return new Request(new byte[0], e.getStatus());
       } catch (IOException e) {
-        throw new UncheckedIOException(e);
+        var status = Status.INVALID_ARGUMENT.withDescription("the request cannot be unpacked");
+        return new Request(new byte[0], status);
       }
     }
   }

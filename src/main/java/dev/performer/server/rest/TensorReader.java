@@ -20,6 +20,9 @@ import java.util.stream.IntStream;
  * one shape, which become its rows.
  */
 final class TensorReader {
+  /** Elements of an array at most: one of JSON may be 3 bytes, and takes ten times that here. */
+  static final int MOST = 1 << 23;
+
   private static final int UNKNOWN = -1;
 
   private final TensorSpec input;
@@ -31,6 +34,7 @@ final class TensorReader {
   private int rank;
   private int firstRank;
   private int values;
+  private int elements;
 
   TensorReader(TensorSpec input) {
     this.input = input;
@@ -113,6 +117,8 @@ final class TensorReader {
   }
 
   private void add(JsonParser json) throws IOException {
+    String many = "the input %s has more than %d elements, which this API takes at most";
+    require(++elements <= MOST, many, input.name(), MOST);
     JsonToken token = json.currentToken();
     boolean isWhole = token == JsonToken.VALUE_NUMBER_INT;
     switch (type) {
