@@ -199,17 +199,25 @@ public final class Npz {
   }
 
   private static void writeNpy(OutputStream out, NpyArray array) throws IOException {
+    List<byte[]> strings = array.type() == NpyType.STRING ? array.strings() : List.of();
+    int widest = Math.max(1, strings.stream().mapToInt(s -> s.length).max().orElse(0));
+    boolean isPlain = array.type() != NpyType.STRING;
     String sizes = Arrays.toString(array.shape()).replaceAll("[\\[\\]]", "");
     String shape = "(" + sizes + (array.shape().length == 1 ? ",)" : ")");
-    String order = array.type().size() == 1 ? "|" : "<";
+    String order = array.type().size() <= 1 ? "|" : "<";
     String header =
         "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }"
-            .formatted(order, array.type().code(), shape);
+            .formatted(order, array.type().code() + (isPlain ? "" : widest), shape);
     int padding = 63 - (10 + header.length()) % 64;
     byte[] text = (header + " ".repeat(padding) + "\n").getBytes(StandardCharsets.US_ASCII);
     out.write(MAGIC);
     out.write(new byte[] {1, 0, (byte) text.length, (byte) (text.length >> 8)});
     out.write(text);
-    out.write(array.bytes());
+    if (isPlain) {
+      out.write(array.bytes());
+    }
+    for (byte[] string : strings) { // NumPy's are of one width, with zeros behind
+      out.write(Arrays.copyOf(string, widest));
+    }
   }
 }

@@ -8,12 +8,15 @@ import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 
 /**
@@ -36,12 +39,14 @@ public final class Scorer implements AutoCloseable {
   private final LanguageModelSpec model;
   private final Vocabulary vocabulary;
   private final TokenInput.Runner runner;
+  private final Optional<SavedModelPredictor> owned;
 
-  private Scorer(LanguageModelSpec model) {
-    model.requireMaskToken();
+  private Scorer(
+      LanguageModelSpec model, SignatureRunner loaded, Optional<SavedModelPredictor> owned) {
     this.model = model;
+    this.owned = owned;
     vocabulary = model.vocabulary();
-    runner = TokenInput.Runner.load(model.input());
+    runner = new TokenInput.Runner(loaded, model.input());
   }
 
   /** Loads {@link Model#open(Path)}. @throws PerformerException if it is no language model */
@@ -56,7 +61,16 @@ public final class Scorer implements AutoCloseable {
 
   /** Loads a model that is used in a way of its own. */
   public static Scorer load(LanguageModelSpec model) {
-    return new Scorer(model);
+    model.requireMaskToken();
+    var loaded = SavedModelPredictor.load(model.input().model());
+    return new Scorer(model, loaded, Optional.of(loaded));
+  }
+
+  /** On a model that is loaded, and stays the caller's. */
+  public static Scorer of(Predictor loaded) {
+    LanguageModelSpec model = loaded.languageModel();
+    model.requireMaskToken();
+    return new Scorer(model, loaded.runner(), Optional.empty());
   }
 
   /** How the model takes sequences, and reads them from files. */
@@ -229,9 +243,9 @@ public final class Scorer implements AutoCloseable {
     }
   }
 
-  /** Frees the model. */
+  /** Frees the model that was loaded for it. */
   @Override
   public void close() {
-    runner.close();
+    owned.ifPresent(SavedModelPredictor::close);
   }
 }

@@ -10,10 +10,9 @@ import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.PositionTable;
-import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -177,11 +176,7 @@ public record TokenInput(
   }
 
   /** Runs a signature on rows of unequal lengths: pads, masks, and cuts padding off. */
-  record Runner(SavedModelPredictor predictor, TokenInput input) implements AutoCloseable {
-    static Runner load(TokenInput input) {
-      return new Runner(SavedModelPredictor.load(input.model()), input);
-    }
-
+  record Runner(SignatureRunner predictor, TokenInput input) {
     /** What is kept of a batch's outputs. */
     interface Kept {
       Map<String, NpyArray> of(Map<String, NpyArray> outputs, List<int[]> ids, int length);
@@ -238,7 +233,7 @@ public record TokenInput(
             .forEach((name, y) -> parts.computeIfAbsent(name, k -> new ArrayList<>()).add(y));
       }
       Map<String, NpyArray> outputs = new LinkedHashMap<>();
-      parts.forEach((name, list) -> outputs.put(name, join(list)));
+      parts.forEach((name, list) -> outputs.put(name, NpyArray.join(list)));
       outputs.putAll(arrays(sequences, input.length(longest)));
       return outputs;
     }
@@ -259,16 +254,6 @@ public record TokenInput(
       return rows.stream().mapToInt(row -> row.length).max().orElseThrow();
     }
 
-    /** Rows below each other. */
-    private static NpyArray join(List<NpyArray> parts) {
-      long[] shape = parts.get(0).shape().clone();
-      shape[0] = parts.stream().mapToLong(p -> p.shape()[0]).sum();
-      int size = parts.stream().mapToInt(p -> p.bytes().length).reduce(0, Math::addExact);
-      ByteBuffer bytes = ByteBuffer.allocate(size);
-      parts.forEach(part -> bytes.put(part.bytes()));
-      return new NpyArray(parts.get(0).type(), shape, bytes.array());
-    }
-
     /** {@code [size, length]}; rows beyond the last are all padding. */
     private int[] padded(List<int[]> ids, int size, int length) {
       int[] flat = new int[Math.multiplyExact(size, length)];
@@ -280,20 +265,10 @@ public record TokenInput(
     }
 
     private static NpyArray head(String name, NpyArray array, int rows, int size) {
-      long[] shape = array.shape().clone();
+      long[] shape = array.shape();
       boolean hasRows = shape.length > 0 && shape[0] == size;
       require(hasRows, "output %s %s has no row per sequence; give an .npz", name, array);
-      if (rows == size) {
-        return array;
-      }
-      shape[0] = rows;
-      byte[] bytes = Arrays.copyOf(array.bytes(), array.bytes().length / size * rows);
-      return new NpyArray(array.type(), shape, bytes);
-    }
-
-    @Override
-    public void close() {
-      predictor.close();
+      return rows == size ? array : array.rows(0, rows);
     }
   }
 }

@@ -6,8 +6,10 @@ import static java.lang.Float.NEGATIVE_INFINITY;
 
 import dev.performer.PerformerException;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.function.IntPredicate;
@@ -25,6 +27,9 @@ import java.util.stream.IntStream;
  * @param repetitionPenalty for tokens within the window: positive logits are divided by it,
  *     negative ones multiplied (arXiv 1909.05858); 1 for none
  * @param repetitionWindow how many of the last tokens count; 0 for all
+ * @param presencePenalty taken off the logits of tokens that were chosen before
+ * @param frequencyPenalty the same, for each time that they were
+ * @param logitBias what is added to the logits of some tokens first; −100 bans one
  * @param seed of the random numbers; every prompt has its own
  */
 public record Sampling(
@@ -34,6 +39,9 @@ public record Sampling(
     double topP,
     double repetitionPenalty,
     int repetitionWindow,
+    double presencePenalty,
+    double frequencyPenalty,
+    Map<Integer, Double> logitBias,
     long seed)
     implements Sampler {
   /** Checks ranges. @throws PerformerException if a number is out of range */
@@ -44,6 +52,24 @@ public record Sampling(
     boolean isPenalty = isFinite(repetitionPenalty) && repetitionPenalty > 0;
     require(isPenalty, "repetition-penalty must be above 0");
     require(repetitionWindow >= 0, "repetition-window must be 0 (all) or more");
+    require(isFinite(presencePenalty), "presence-penalty must be a number");
+    require(isFinite(frequencyPenalty), "frequency-penalty must be a number");
+    logitBias = Map.copyOf(logitBias);
+    boolean isBias = logitBias.values().stream().allMatch(bias -> isFinite(bias));
+    require(isBias, "each bias of a logit must be a number");
+  }
+
+  /** Without presence and frequency penalties, and biases. */
+  public Sampling(
+      boolean greedy,
+      double temperature,
+      int topK,
+      double topP,
+      double repetitionPenalty,
+      int repetitionWindow,
+      long seed) {
+    this(
+        greedy, temperature, topK, topP, repetitionPenalty, repetitionWindow, 0, 0, Map.of(), seed);
   }
 
   /** Draws from the model's own probabilities, with seed 0. */
@@ -56,22 +82,22 @@ public record Sampling(
 
   /** The same, taking the most likely token each time, or drawing. */
   public Sampling withGreedy(boolean value) {
-    return new Sampling(value, temperature, topK, topP, repetitionPenalty, repetitionWindow, seed);
+    return with(value, temperature, topK, topP, repetitionPenalty, repetitionWindow, seed);
   }
 
   /** The same at another temperature. */
   public Sampling withTemperature(double value) {
-    return new Sampling(greedy, value, topK, topP, repetitionPenalty, repetitionWindow, seed);
+    return with(greedy, value, topK, topP, repetitionPenalty, repetitionWindow, seed);
   }
 
   /** The same from the k most likely tokens; 0 for all. */
   public Sampling withTopK(int k) {
-    return new Sampling(greedy, temperature, k, topP, repetitionPenalty, repetitionWindow, seed);
+    return with(greedy, temperature, k, topP, repetitionPenalty, repetitionWindow, seed);
   }
 
   /** The same from the most likely tokens whose probabilities sum to p; 1 for all. */
   public Sampling withTopP(double p) {
-    return new Sampling(greedy, temperature, topK, p, repetitionPenalty, repetitionWindow, seed);
+    return with(greedy, temperature, topK, p, repetitionPenalty, repetitionWindow, seed);
   }
 
   /**
@@ -81,19 +107,71 @@ public record Sampling(
    * @param window how many of the last tokens count; 0 for all
    */
   public Sampling withRepetitionPenalty(double penalty, int window) {
-    return new Sampling(greedy, temperature, topK, topP, penalty, window, seed);
+    return with(greedy, temperature, topK, topP, penalty, window, seed);
   }
 
   /** The same with other random numbers. */
   public Sampling withSeed(long seed) {
-    return new Sampling(greedy, temperature, topK, topP, repetitionPenalty, repetitionWindow, seed);
+    return with(greedy, temperature, topK, topP, repetitionPenalty, repetitionWindow, seed);
+  }
+
+  /** The same with what is taken off the logits of tokens that were chosen before; 0 for none. */
+  public Sampling withPenalties(double presence, double frequency) {
+    return with(presence, frequency, logitBias);
+  }
+
+  /**
+   * The same with what is added to the logits of some tokens; ids that are no index of one change
+   * nothing.
+   */
+  public Sampling withLogitBias(Map<Integer, Double> biases) {
+    return with(presencePenalty, frequencyPenalty, biases);
+  }
+
+  private Sampling with(
+      boolean isGreedy, double heat, int k, double p, double penalty, int window, long randomSeed) {
+    return new Sampling(
+        isGreedy,
+        heat,
+        k,
+        p,
+        penalty,
+        window,
+        presencePenalty,
+        frequencyPenalty,
+        logitBias,
+        randomSeed);
+  }
+
+  private Sampling with(double presence, double frequency, Map<Integer, Double> biases) {
+    return new Sampling(
+        greedy,
+        temperature,
+        topK,
+        topP,
+        repetitionPenalty,
+        repetitionWindow,
+        presence,
+        frequency,
+        biases,
+        seed);
   }
 
   /** Every prompt has random numbers of its own, whatever the batch that it is in. */
   @Override
   public Choice begin(int firstRow, int rows) {
     var random = IntStream.range(firstRow, firstRow + rows).mapToObj(this::random).toList();
-    return (row, logits, before, forbidden) -> next(logits, before, forbidden, random.get(row));
+    List<Map<Integer, Integer>> chosen = random.stream().map(own -> newCounts()).toList();
+    return (row, logits, before, forbidden) -> {
+      var counts = chosen.get(row);
+      int token = next(logits, before, counts, forbidden, random.get(row));
+      counts.merge(token, 1, Integer::sum);
+      return token;
+    };
+  }
+
+  private static Map<Integer, Integer> newCounts() {
+    return new HashMap<>();
   }
 
   /** Two rounds: rows of neighbouring seeds must not meet. */
@@ -112,8 +190,20 @@ public record Sampling(
    */
   public int next(
       float[] logits, List<Integer> before, Set<Integer> forbidden, RandomGenerator random) {
+    return next(logits, before, Map.of(), forbidden, random);
+  }
+
+  /**
+   * @param chosen how often tokens were, for the presence and frequency penalties
+   */
+  private int next(
+      float[] logits,
+      List<Integer> before,
+      Map<Integer, Integer> chosen,
+      Set<Integer> forbidden,
+      RandomGenerator random) {
     int[] candidates = candidates(logits, forbidden);
-    double[] scores = scores(logits, before);
+    double[] scores = scores(logits, before, chosen);
     return greedy || temperature == 0
         ? mostLikely(candidates, scores)
         : draw(kept(candidates, scores), scores, random);
@@ -134,17 +224,26 @@ public record Sampling(
     return candidates;
   }
 
-  private double[] scores(float[] logits, List<Integer> before) {
+  private double[] scores(float[] logits, List<Integer> before, Map<Integer, Integer> chosen) {
     double[] scores = new double[logits.length];
     for (int i = 0; i < logits.length; i++) {
       scores[i] = logits[i];
     }
+    logitBias.forEach(
+        (id, bias) -> {
+          if (id >= 0 && id < scores.length) {
+            scores[id] += bias;
+          }
+        });
     if (repetitionPenalty != 1) {
       for (int id : recent(before, repetitionWindow)) {
         if (id >= 0 && id < scores.length) {
           scores[id] *= scores[id] > 0 ? 1 / repetitionPenalty : repetitionPenalty;
         }
       }
+    }
+    if (presencePenalty != 0 || frequencyPenalty != 0) {
+      chosen.forEach((id, count) -> scores[id] -= presencePenalty + count * frequencyPenalty);
     }
     return scores;
   }
