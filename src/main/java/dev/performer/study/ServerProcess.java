@@ -50,7 +50,7 @@ final class ServerProcess implements AutoCloseable {
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
     command.add(ServerProcess.class.getName());
     command.addAll(serve);
-    command.addAll(List.of("--port", Integer.toString(port), "--grpc-port", "-1"));
+    command.addAll(List.of("--port", Integer.toString(port), "--no-grpc"));
     command.addAll(more);
     Path log = folder.resolve("server.log");
     var builder = new ProcessBuilder(command).redirectErrorStream(true);
