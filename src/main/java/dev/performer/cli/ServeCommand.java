@@ -68,7 +68,7 @@ final class ServeCommand extends PerformerCommand {
 
   private ServerOptions options() {
     return ServerOptions.DEFAULT
-        .withModels(ModelConfig.of(models))
+        .withModels(modelsFile == null ? ModelConfig.of(models) : ModelConfig.read(modelsFile))
         .withHttp(network.options().withLimits(limits.limits()))
         .withGrpcPort(network.grpcPort())
         .withSessionFolder(running.sessionFolder())

@@ -30,8 +30,9 @@ public final class PerformerServer implements AutoCloseable {
     models = ModelRepository.open(options.models(), options.repository());
     List<Api> apis = new ArrayList<>();
     apis.add(new RestApi(models, RestApi.MOST_ROWS));
-    apis.add(new OpenAiApi(models));
-    apis.add(new TextApi(models, options.sessionFolder()));
+    int mostTokens = options.http().limits().tokens();
+    apis.add(new OpenAiApi(models, mostTokens));
+    apis.add(new TextApi(models, mostTokens, options.sessionFolder()));
     try {
       front = HttpFront.start(options.http(), apis, meters, new Models(models));
     } catch (RuntimeException e) {

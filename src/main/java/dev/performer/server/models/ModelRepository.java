@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.NotFoundException;
 import dev.performer.PerformerException;
+import dev.performer.server.models.VersionFolder.Content;
 import dev.performer.server.models.VersionedModel.Memory;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -33,12 +34,13 @@ public final class ModelRepository implements AutoCloseable {
   private volatile Map<String, VersionedModel> models = Map.of();
   private ModelConfig config = new ModelConfig(List.of());
   private Set<Path> folders;
+  private Content read; // of the configuration's file
   private boolean isClosed;
 
   private ModelRepository(ModelConfig config, RepositoryOptions options) {
     this.options = options;
     memory = new Memory(options.mostBytes());
-    folders = config.models().stream().map(ModelRepository::place).collect(Collectors.toSet());
+    folders = folders(config);
     configure(config);
     loader =
         Executors.newSingleThreadScheduledExecutor(
@@ -129,9 +131,32 @@ public final class ModelRepository implements AutoCloseable {
     }
   }
 
+  /** Takes on what the configuration's file says, if it changed since the last look. */
+  private void readFile() {
+    Path file = config.file();
+    Content content = file == null ? null : Content.of(file);
+    if (file == null || content.equals(read)) {
+      return;
+    }
+    boolean isFirst = read == null;
+    read = content;
+    if (isFirst) {
+      return;
+    }
+    try {
+      ModelConfig other = ModelConfig.read(file);
+      folders = folders(other);
+      configure(other);
+      options.log().accept(file + ": read again");
+    } catch (PerformerException e) {
+      options.log().accept(e.getMessage() + "; what is loaded is served");
+    }
+  }
+
   /** Looks at all folders now: loads what is new and whole, unloads what is gone. */
   public synchronized void look() {
     if (!isClosed) {
+      readFile();
       models.values().forEach(VersionedModel::look);
     }
   }
@@ -142,7 +167,8 @@ public final class ModelRepository implements AutoCloseable {
    * @throws PerformerException if then a model has no version that can be leased
    */
   public synchronized void reload(ModelConfig other) {
-    folders = other.models().stream().map(ModelRepository::place).collect(Collectors.toSet());
+    folders = folders(other);
+    read = null;
     take(other);
   }
 
@@ -177,6 +203,10 @@ public final class ModelRepository implements AutoCloseable {
       require(folders.contains(place(served)), text, served.name(), served.base());
     }
     take(other);
+  }
+
+  private static Set<Path> folders(ModelConfig config) {
+    return config.models().stream().map(ModelRepository::place).collect(Collectors.toSet());
   }
 
   private static Path place(ModelConfig.Served served) {

@@ -31,10 +31,16 @@ import java.util.List;
  */
 public final class OpenAiApi implements Api {
   private final ModelRepository models;
+  private final int mostTokens;
 
-  /** Over models, which stay their owner's. */
-  public OpenAiApi(ModelRepository models) {
+  /**
+   * Over models, which stay their owner's.
+   *
+   * @param mostTokens of a prompt and what is generated from it, together
+   */
+  public OpenAiApi(ModelRepository models, int mostTokens) {
     this.models = models;
+    this.mostTokens = mostTokens;
   }
 
   @Override
@@ -124,9 +130,9 @@ public final class OpenAiApi implements Api {
     }
   }
 
-  private static void submit(
-      Call call, Lease lease, CompletionRequest request, CompletionCall.Kind kind) {
+  private void submit(Call call, Lease lease, CompletionRequest request, CompletionCall.Kind kind) {
     ServedModel model = lease.model();
+    request.generation().requireFits(engine(model), request.prompts(), mostTokens);
     new CompletionCall(call, request, engine(model), kind, fingerprint(model)).submit(lease::close);
   }
 

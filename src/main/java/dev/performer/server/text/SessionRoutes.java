@@ -5,8 +5,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.NotFoundException;
 import dev.performer.pipeline.Sessions;
 import dev.performer.pipeline.Sessions.Session;
+import dev.performer.pipeline.TextEngine;
 import dev.performer.pipeline.TextRequest;
-import dev.performer.server.generation.Generation;
 import dev.performer.server.http.Call;
 import dev.performer.server.http.Fields;
 import dev.performer.server.http.Json;
@@ -97,7 +97,7 @@ final class SessionRoutes {
     }
   }
 
-  private static ObjectNode shown(Lease lease, Session session) {
+  static ObjectNode shown(Lease lease, Session session) {
     return Json.object()
         .put("id", session.id() + "." + lease.model().version())
         .put("model", lease.model().name())
@@ -125,7 +125,9 @@ final class SessionRoutes {
       var prompt = prompts.get(0);
       TextRequest request =
           prompt.text() != null ? TextRequest.of(prompt.text()) : TextRequest.ofIds(prompt.ids());
-      Sessions sessions = TextApi.engine(lease.model()).sessions();
+      TextEngine engine = TextApi.engine(lease.model());
+      api.requireShort(engine, prompts);
+      Sessions sessions = engine.sessions();
       call.respond(200, shown(lease, sessions.open(request.withDeadline(call.deadline()))));
     }
   }
@@ -138,25 +140,11 @@ final class SessionRoutes {
   }
 
   private void generate(Call call) {
-    Fields fields = TextApi.fields(call, "prompt");
-    Generation generation = TextApi.generation(fields);
+    Fields fields = TextApi.fields(call);
     var none = new Fields.Prompt(null, List.of());
-    var more = fields.has("prompt") ? fields.prompts("prompt", 1).get(0) : none;
-    TextRequest request = generation.request(more, 0, call.deadline());
-    boolean streams = fields.flag("stream", false);
-    int likeliest = TextApi.likeliest(fields);
+    var more = fields.has("prompt") ? fields.prompts("prompt", 1) : List.of(none);
     Place place = place(call);
-    var asked = request.withSession(place.id()).withLikeliest(likeliest);
-    TextApi.run(
-        call,
-        place.lease(),
-        streams,
-        List.of(asked),
-        () -> {
-          ObjectNode head = TextApi.head(place.lease(), generation);
-          head.set("session", shown(place.lease(), place.sessions().get(place.id())));
-          return head;
-        });
+    api.generate(call, place.lease(), fields, more, place.id());
   }
 
   private void download(Call call) {

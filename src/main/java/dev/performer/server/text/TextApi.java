@@ -46,15 +46,18 @@ public final class TextApi implements Api {
   private static final int MOST_STOPS = 16;
 
   private final ModelRepository models;
+  private final int mostTokens;
   private final Optional<SessionFolder> folder;
 
   /**
    * Over models, which stay their owner's.
    *
+   * @param mostTokens of a prompt and what is generated from it, together
    * @param sessions where sessions are saved by name; null for nowhere
    */
-  public TextApi(ModelRepository models, Path sessions) {
+  public TextApi(ModelRepository models, int mostTokens, Path sessions) {
     this.models = models;
+    this.mostTokens = mostTokens;
     folder = Optional.ofNullable(sessions).map(SessionFolder::new);
   }
 
@@ -106,60 +109,59 @@ public final class TextApi implements Api {
   }
 
   private void generate(Call call, Version version) {
-    Fields fields = fields(call, "prompt", "n");
+    Fields fields = fields(call, "n");
     var prompts = fields.prompts("prompt", Generation.MOST_TEXTS);
-    int choices = fields.integer("n", 1, Generation.MOST_TEXTS).orElse(1);
-    int count = prompts.size() * choices;
-    Fields.requireLength("prompt", count, Generation.MOST_TEXTS);
-    Generation generation = generation(fields);
-    List<TextRequest> requests = new ArrayList<>();
-    for (int row = 0; row < count; row++) {
-      TextRequest one = generation.request(prompts.get(row / choices), row, call.deadline());
-      requests.add(one.withLikeliest(likeliest(fields)));
-    }
-    Lease lease = lease(call, version);
-    run(call, lease, fields.flag("stream", false), requests, () -> head(lease, generation));
+    generate(call, lease(call, version), fields, prompts, null);
   }
 
   /** The parameters of a call that generates. */
   static Fields fields(Call call, String... more) {
     List<String> known = new ArrayList<>(Generation.PARAMETERS);
-    known.addAll(List.of("max_tokens", "greedy", "likeliest", "stream"));
+    known.addAll(List.of("prompt", "max_tokens", "greedy", "likeliest", "stream"));
     known.addAll(List.of(more));
     return new Fields(call.json(), known);
   }
 
-  static Generation generation(Fields fields) {
-    var most = fields.integer("max_tokens", 0, Generation.MOST_TOKENS);
-    return Generation.of(fields, most, MOST_STOPS).withGreedy(fields.flag("greedy", false));
-  }
-
-  static int likeliest(Fields fields) {
-    return fields.integer("likeliest", 0, MOST_LIKELIEST).orElse(0);
-  }
-
-  static ObjectNode head(Lease lease, Generation generation) {
-    return Json.object()
-        .put("model", lease.model().name())
-        .put("version", lease.model().version())
-        .put("seed", generation.sampling().seed());
-  }
-
-  /** Generates; ends the lease behind the last text. */
-  static void run(
-      Call call,
-      Lease lease,
-      boolean streams,
-      List<TextRequest> requests,
-      Supplier<ObjectNode> head) {
-    TextEngine engine;
+  /**
+   * Generates, and ends the lease behind the last text.
+   *
+   * @param session that goes on, or null
+   */
+  void generate(
+      Call call, Lease lease, Fields fields, List<Fields.Prompt> prompts, String session) {
     try {
-      engine = engine(lease.model());
+      TextEngine engine = engine(lease.model());
+      var most = fields.integer("max_tokens", 0, Generation.MOST_TOKENS);
+      boolean greedy = fields.flag("greedy", false);
+      Generation generation = Generation.of(fields, most, MOST_STOPS).withGreedy(greedy);
+      generation.requireFits(engine, prompts, mostTokens);
+      int likeliest = fields.integer("likeliest", 0, MOST_LIKELIEST).orElse(0);
+      int choices = fields.integer("n", 1, Generation.MOST_TEXTS).orElse(1);
+      int count = prompts.size() * choices;
+      Fields.requireLength("prompt", count, Generation.MOST_TEXTS);
+      List<TextRequest> requests = new ArrayList<>();
+      for (int row = 0; row < count; row++) {
+        TextRequest one = generation.request(prompts.get(row / choices), row, call.deadline());
+        requests.add(one.withLikeliest(likeliest).withSession(session));
+      }
+      Supplier<ObjectNode> head =
+          () -> {
+            ObjectNode answer = answer(lease).put("seed", generation.sampling().seed());
+            return session == null
+                ? answer
+                : answer.set("session", SessionRoutes.shown(lease, engine.sessions().get(session)));
+          };
+      new GenerateCall(call, engine, fields.flag("stream", false), head)
+          .submit(requests, lease::close);
     } catch (RuntimeException e) {
       lease.close();
       throw e;
     }
-    new GenerateCall(call, engine, streams, head).submit(requests, lease::close);
+  }
+
+  /** Checks prompts that are only read. */
+  void requireShort(TextEngine engine, List<Fields.Prompt> prompts) {
+    Generation.requireShort(engine, prompts, 0, mostTokens);
   }
 
   private void score(Call call, Version version) {

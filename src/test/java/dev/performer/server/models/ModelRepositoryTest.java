@@ -156,6 +156,26 @@ class ModelRepositoryTest {
   }
 
   @Test
+  void readsAConfigurationAgainWhenItsFileChanges() throws IOException {
+    copy(1);
+    copy(2);
+    String text =
+        "model_config_list { config { name: '%s' base_path: 'm' model_version_policy { all {} } } }";
+    Path file = Files.writeString(folder.resolve("models.config"), text.formatted("first"));
+    open(ModelConfig.read(file), RepositoryOptions.DEFAULT);
+    assertThat(repository.names()).containsExactly("first");
+    Files.writeString(file, text.formatted("another"));
+    repository.look();
+    assertThat(repository.names()).containsExactly("another");
+    assertThat(repository.status("another")).hasSize(2);
+    Files.writeString(file, "model_config_list { config {");
+    repository.look();
+    repository.look();
+    assertThat(repository.names()).containsExactly("another");
+    assertThat(lines).filteredOn(line -> line.contains("the end of the file")).hasSize(1);
+  }
+
+  @Test
   void refusesWhatExceedsTheMemoryAllowed() throws IOException {
     copy(1);
     copy(2);
@@ -184,9 +204,11 @@ class ModelRepositoryTest {
 
   private void open(Policy policy, RepositoryOptions options) {
     var served = new Served("m", folder.resolve("m"), policy, Map.of());
-    repository =
-        ModelRepository.open(
-            new ModelConfig(List.of(served)), options.withPoll(Duration.ZERO).withLog(lines::add));
+    open(new ModelConfig(List.of(served)), options);
+  }
+
+  private void open(ModelConfig config, RepositoryOptions options) {
+    repository = ModelRepository.open(config, options.withPoll(Duration.ZERO).withLog(lines::add));
     repository.awaitLoaded();
   }
 
