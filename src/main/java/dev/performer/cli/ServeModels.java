@@ -19,6 +19,18 @@ final class ServeModels {
   private Duration poll = RepositoryOptions.DEFAULT.poll();
 
   @Option(
+      names = "--model-memory",
+      paramLabel = "MB",
+      description = "Files of all loaded models together at most (default: no limit).")
+  private Long memory;
+
+  @Option(
+      names = "--max-rows",
+      paramLabel = "N",
+      description = "Rows of a call at most (default: 65536).")
+  private int mostRows = RepositoryOptions.DEFAULT.mostRows();
+
+  @Option(
       names = "--batch-size",
       paramLabel = "ROWS",
       description = "Of calls that run together at most (default: 64).")
@@ -67,6 +79,8 @@ final class ServeModels {
     try {
       return RepositoryOptions.DEFAULT
           .withPoll(poll)
+          .withMostBytes(memory == null ? Long.MAX_VALUE : memory * MEGABYTE)
+          .withMostRows(mostRows)
           .withBatches(
               BatchOptions.DEFAULT.withEnabled(!noBatching).withMaxBatch(rows).withMaxDelay(delay))
           .withTexts(

@@ -193,8 +193,9 @@ public final class Sessions {
     }
     String id = UUID.randomUUID().toString();
     Instant now = Instant.now();
-    add(id, new Open(text, now, now, false));
-    return get(id);
+    Open one = new Open(text, now, now, false);
+    add(id, one);
+    return session(id, one);
   }
 
   private void requireSmall(TextState state) {
@@ -251,8 +252,15 @@ public final class Sessions {
   /** Ends those that were unused too long. */
   synchronized void expire() {
     Instant last = Instant.now().minus(options.sessionExpiry());
-    var old = new ArrayList<>(open.keySet());
-    old.removeIf(id -> open.get(id).isBusy() || open.get(id).used().isAfter(last));
+    List<String> old = new ArrayList<>();
+    for (var one : open.entrySet()) {
+      if (one.getValue().used().isAfter(last)) {
+        break; // as those behind it are
+      }
+      if (!one.getValue().isBusy()) {
+        old.add(one.getKey());
+      }
+    }
     old.forEach(this::remove);
   }
 

@@ -287,6 +287,7 @@ public final class TextEngine implements AutoCloseable {
     boolean goesOn;
     synchronized (waiting) {
       while (!closed && waiting.isEmpty() && scheduler.size() == 0) {
+        running = 0;
         sessions.expire();
         try {
           waiting.wait(IDLE_MILLIS);

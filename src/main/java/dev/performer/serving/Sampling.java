@@ -5,14 +5,13 @@ import static java.lang.Double.isFinite;
 import static java.lang.Float.NEGATIVE_INFINITY;
 
 import dev.performer.PerformerException;
-import java.util.Comparator;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
-import java.util.function.IntPredicate;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 
@@ -206,7 +205,7 @@ public record Sampling(
     double[] scores = scores(logits, before, chosen);
     return greedy || temperature == 0
         ? mostLikely(candidates, scores)
-        : draw(kept(candidates, scores), scores, random);
+        : draw(mostProbable(topK(candidates, scores), scores), scores, random);
   }
 
   /** Tokens that may come. */
@@ -217,8 +216,16 @@ public record Sampling(
         throw new PerformerException(damaged.formatted(id));
       }
     }
-    IntPredicate mayCome = id -> logits[id] != NEGATIVE_INFINITY && !forbidden.contains(id);
-    int[] candidates = IntStream.range(0, logits.length).filter(mayCome).toArray();
+    boolean[] never = new boolean[logits.length];
+    for (int id : forbidden) {
+      if (id >= 0 && id < never.length) {
+        never[id] = true;
+      }
+    }
+    int[] candidates =
+        IntStream.range(0, logits.length)
+            .filter(id -> logits[id] != NEGATIVE_INFINITY && !never[id])
+            .toArray();
     String none = "no token may come: each is forbidden or has the logit -Infinity";
     require(candidates.length > 0, none);
     return candidates;
@@ -257,40 +264,61 @@ public record Sampling(
   private static int mostLikely(int[] candidates, double[] scores) {
     int best = candidates[0];
     for (int id : candidates) {
-      best = scores[id] > scores[best] ? id : best;
+      best = scores[id] > scores[best] || scores[id] == scores[best] && id < best ? id : best;
     }
     return best;
   }
 
-  /** Top k, most likely first, lower ids first among equals. */
-  private int[] kept(int[] candidates, double[] scores) {
-    Comparator<Integer> likeliest = Comparator.comparingDouble(id -> -scores[id]);
-    var sorted = IntStream.of(candidates).boxed().sorted(likeliest);
-    return sorted.limit(topK == 0 ? candidates.length : topK).mapToInt(id -> id).toArray();
+  private int[] topK(int[] candidates, double[] scores) {
+    if (topK == 0 || topK >= candidates.length) {
+      return candidates;
+    }
+    var order = new LikeliestFirst(candidates, scores);
+    return IntStream.generate(order::next).limit(topK).toArray();
   }
 
-  private int draw(int[] order, double[] scores, RandomGenerator random) {
-    double[] weights = new double[order.length];
-    double sum = 0;
-    double largest = scores[order[0]];
-    for (int i = 0; i < order.length; i++) {
-      double score = scores[order[i]];
-      // Equal ones are no difference of infinities.
-      weights[i] = score == largest ? 1 : Math.exp((score - largest) / temperature);
-      sum += weights[i];
+  /** Those of top p. */
+  private int[] mostProbable(int[] candidates, double[] scores) {
+    if (topP == 1) {
+      return candidates;
     }
-    double kept = 0;
-    int last = -1;
-    do { // top p
-      kept += weights[++last];
-    } while (last < order.length - 1 && kept < topP * sum);
-    double point = random.nextDouble() * kept;
-    for (int i = 0; i <= last; i++) {
-      point -= weights[i];
+    double largest = scores[mostLikely(candidates, scores)];
+    double limit = topP * sum(candidates, scores, largest);
+    var order = new LikeliestFirst(candidates, scores);
+    int[] kept = new int[candidates.length];
+    int size = 0;
+    double sum = 0;
+    do {
+      kept[size] = order.next();
+      sum += weight(scores[kept[size++]], largest);
+    } while (size < kept.length && sum < limit);
+    return Arrays.copyOf(kept, size);
+  }
+
+  private int draw(int[] candidates, double[] scores, RandomGenerator random) {
+    int first = mostLikely(candidates, scores);
+    double point = random.nextDouble() * sum(candidates, scores, scores[first]);
+    var order = new LikeliestFirst(candidates, scores);
+    for (int n = candidates.length; n > 0; n--) {
+      int id = order.next();
+      point -= weight(scores[id], scores[first]);
       if (point < 0) {
-        return order[i];
+        return id;
       }
     }
-    return order[0]; // rounding only: the first has the largest weight
+    return first; // rounding only: the first has the largest weight
+  }
+
+  private double sum(int[] candidates, double[] scores, double largest) {
+    double sum = 0;
+    for (int id : candidates) {
+      sum += weight(scores[id], largest);
+    }
+    return sum;
+  }
+
+  private double weight(double score, double largest) {
+    // Equal ones are no difference of infinities.
+    return score == largest ? 1 : Math.exp((score - largest) / temperature);
   }
 }

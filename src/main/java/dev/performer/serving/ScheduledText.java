@@ -5,11 +5,10 @@ import dev.performer.serving.TokenListener.Likely;
 import dev.performer.serving.TokenListener.Scored;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
-import java.util.PriorityQueue;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /** One text on its way through a scheduler: what is known of it, and what the model has read. */
 final class ScheduledText {
@@ -175,27 +174,20 @@ final class ScheduledText {
       sum += Math.exp(logit - largest);
     }
     double all = largest + Math.log(sum);
-    List<Likely> likeliest =
-        request.likeliest() == 0
-            ? List.of()
-            : largest(logits, request.likeliest()).stream()
-                .map(id -> new Likely(id, logits[id] - all))
-                .toList();
+    int count = request.likeliest();
+    List<Likely> likeliest = count == 0 ? List.of() : likeliest(logits, count, all);
     return new Scored(token, logits[token] - largest - Math.log(sum), likeliest);
   }
 
-  private static List<Integer> largest(float[] logits, int count) {
-    Comparator<Integer> likeliest =
-        Comparator.<Integer>comparingDouble(id -> -logits[id]).thenComparing(id -> id);
-    var best = new PriorityQueue<Integer>(likeliest.reversed());
+  private static List<Likely> likeliest(float[] logits, int count, double all) {
+    double[] scores = new double[logits.length];
     for (int id = 0; id < logits.length; id++) {
-      if (best.size() < count) {
-        best.add(id);
-      } else if (logits[id] > logits[best.peek()]) {
-        best.poll();
-        best.add(id);
-      }
+      scores[id] = logits[id];
     }
-    return best.stream().sorted(likeliest).toList();
+    var order = new LikeliestFirst(IntStream.range(0, logits.length).toArray(), scores);
+    return IntStream.generate(order::next)
+        .limit(Math.min(count, logits.length))
+        .mapToObj(id -> new Likely(id, logits[id] - all))
+        .toList();
   }
 }

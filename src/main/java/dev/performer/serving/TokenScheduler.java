@@ -13,8 +13,9 @@ import java.util.stream.IntStream;
 
 /**
  * Continues texts that come and go: each turn reads a piece of a prompt and then one token of every
- * text whose prompt is read. What becomes of a text does not depend on the others. One thread at a
- * time takes turns and adds texts; numbers may be read by any.
+ * text whose prompt is read. While texts run, the later pieces of long prompts take at most half of
+ * the time. What becomes of a text does not depend on the others. One thread at a time takes turns
+ * and adds texts; numbers may be read by any.
  */
 public final class TokenScheduler implements AutoCloseable {
   private final Decoder decoder;
@@ -24,6 +25,7 @@ public final class TokenScheduler implements AutoCloseable {
   private final List<ScheduledText> joining = new ArrayList<>();
   private List<ScheduledText> running = new ArrayList<>();
   private Decoder.Batch batch; // of those that run
+  private long debt; // nanoseconds of long prompts that steps have not had yet
   private final AtomicLong steps = new AtomicLong();
   private final AtomicLong generated = new AtomicLong();
   private final AtomicLong promptTokens = new AtomicLong();
@@ -96,6 +98,10 @@ public final class TokenScheduler implements AutoCloseable {
       jump(text);
       if (!text.isBeginning() && (!text.reads() || steps(text))) {
         place(text);
+        continue;
+      }
+      if (debt > 0 && !running.isEmpty() && !text.isBeginning()) {
+        reading.add(text);
         continue;
       }
       int[] piece = piece(text);
@@ -187,6 +193,8 @@ public final class TokenScheduler implements AutoCloseable {
 
   private void read(List<ScheduledText> group, List<int[]> pieces) {
     List<TextState> states;
+    long start = System.nanoTime();
+    boolean isLong = !group.get(0).isBeginning();
     try {
       // Texts that begin have no state.
       states = decoder.read(group.stream().map(ScheduledText::state).toList(), pieces);
@@ -194,6 +202,7 @@ public final class TokenScheduler implements AutoCloseable {
       group.forEach(text -> text.fail(failure(e)));
       return;
     }
+    debt = isLong ? System.nanoTime() - start : debt;
     for (int i = 0; i < group.size(); i++) {
       ScheduledText text = group.get(i);
       promptTokens.addAndGet(pieces.get(i).length);
@@ -218,6 +227,7 @@ public final class TokenScheduler implements AutoCloseable {
       return;
     }
     float[] logits;
+    long start = System.nanoTime();
     try {
       logits = batch.step(running.stream().mapToInt(ScheduledText::next).toArray());
     } catch (RuntimeException | OutOfMemoryError e) {
@@ -235,6 +245,7 @@ public final class TokenScheduler implements AutoCloseable {
       float[] own = Arrays.copyOfRange(logits, r * width, (r + 1) * width);
       take(text, own, () -> batch.take(row, text.readIds()));
     }
+    debt -= System.nanoTime() - start;
     if (running.stream().allMatch(ScheduledText::over)) {
       rejoin();
     }

@@ -7,12 +7,13 @@ import static org.assertj.core.api.Assertions.within;
 import dev.performer.BusyException;
 import dev.performer.NotFoundException;
 import dev.performer.PerformerException;
-import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.TextEngine.Finished;
 import dev.performer.pipeline.TextEngine.Reason;
 import dev.performer.pipeline.TextEngine.Token;
-import dev.performer.serving.CausalModels;
+import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.serving.Sampling;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -21,71 +22,53 @@ import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.tensorflow.proto.SavedModel;
 
-class TextEngineTest {
-  private static final String LETTERS = "letters:ACDEFGHIKLMNPQRSTVWY";
-  private static final String SMALL =
-      "preset: performer, task: causal-lm, vocabularySize: 24, padId: null, hiddenSize: 16, heads: 2, layers: 2,"
-          + " mlpSize: 16, maxLength: 400, positions: rotary, ";
-  private static final String FAVOR = SMALL + "attention: {kernel: relu, causal: true}";
-  private static final EngineOptions OPTIONS =
-      EngineOptions.DEFAULT.withMaxBatch(6).withChunk(7).withCacheBytes(1 << 20);
-
-  @TempDir Path folder;
-
-  private Model model(String yaml) {
-    Path path = CausalModels.write(folder.resolve("model"), "{" + yaml + "}");
-    return Model.open(path, ModelOptions.DEFAULT.withTokenizer(Tokenizer.named(LETTERS)));
-  }
-
-  private interface Use {
-    void of(TextEngine engine, Model model) throws Exception;
-  }
-
-  private void with(String yaml, EngineOptions options, Use use) {
-    Model model = model(yaml);
-    try (Predictor loaded = Predictor.load(model);
-        TextEngine engine = TextEngine.of(loaded, options)) {
-      use.of(engine, model);
-    } catch (RuntimeException e) {
-      throw e;
-    } catch (Exception e) {
-      throw new AssertionError(e);
-    }
-  }
-
-  private static String prompt(Random random, int longest) {
-    String letters = LETTERS.substring(8);
-    var text = new StringBuilder();
-    for (int n = 1 + random.nextInt(longest); n > 0; n--) {
-      text.append(letters.charAt(random.nextInt(letters.length())));
-    }
-    return text.toString();
-  }
-
+class TextEngineTest extends TextEngines {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "attention: {kernel: relu, causal: true}",
-        "attention: {kernel: softmax, causal: true, exactHeads: 1}",
-        "attention: {exact: true}"
+        "positions: rotary, attention: {kernel: relu, causal: true}",
+        "positions: learned, shiftBos: 21, attention: {kernel: softmax, features: 20, causal: true, exactHeads: 1}",
+        "positions: rotary, attention: {exact: true}"
       })
-  void everyTextIsWhatItIsAlone(String attention) {
+  void everyTextIsWhatItIsAlone(String rest) {
+    Model model = model(folder.resolve("model"), SMALL.replace("positions: rotary, ", rest));
+    everyTextIsWhatItIsAlone(model, true);
+  }
+
+  @Test
+  void modelsWithoutExtendReadLongPromptsInTheBatch() throws IOException {
+    Model model = model(folder.resolve("model"), FAVOR);
+    Path file = model.path().resolve("saved_model.pb");
+    var saved = SavedModel.parseFrom(Files.readAllBytes(file)).toBuilder();
+    saved.getMetaGraphsBuilder(0).removeSignatureDef(PerformerSignatures.EXTEND);
+    Files.write(file, saved.build().toByteArray());
+    everyTextIsWhatItIsAlone(Model.open(model.path(), model.options()), true);
+  }
+
+  @Test
+  void modelsWithoutStatesReadWholeTexts() {
+    Model model = model(folder.resolve("model"), FAVOR);
+    var options = model.options().withSignature("serving_default");
+    everyTextIsWhatItIsAlone(model.with(options), false);
+  }
+
+  private void everyTextIsWhatItIsAlone(Model loaded, boolean hasStates) {
     with(
-        SMALL + attention,
+        loaded,
         OPTIONS,
         (engine, model) -> {
           Random random = new Random(11);
           List<TextRequest> requests = new ArrayList<>();
           List<Texts> texts = new ArrayList<>();
           String common = prompt(random, 40);
-          for (int i = 0; i < 40; i++) {
+          for (int i = 0; i < 24; i++) {
             String start = random.nextInt(3) == 0 ? common : "";
             TextRequest request =
-                TextRequest.of(start + prompt(random, 30))
+                TextRequest.of(i % 7 == 0 ? common : start + prompt(random, 30))
                     .withMaxTokens(1 + random.nextInt(20))
                     .withSampler(
                         Sampling.DEFAULT.withSeed(random.nextInt(5)).withGreedy(i % 5 == 0))
@@ -126,17 +109,9 @@ class TextEngineTest {
             }
           }
           var numbers = engine.statistics();
-          assertThat(numbers.finished() + numbers.cancelled()).isEqualTo(40);
-          assertThat(numbers.cachedTokens()).isPositive();
+          assertThat(numbers.finished() + numbers.cancelled()).isEqualTo(24);
+          assertThat(numbers.cachedTokens() > 0).isEqualTo(hasStates);
         });
-  }
-
-  private static void await(CountDownLatch latch) {
-    try {
-      latch.await();
-    } catch (InterruptedException e) {
-      throw new AssertionError(e);
-    }
   }
 
   /** As the row of a batch whose other rows are of no interest. */

@@ -28,7 +28,7 @@ import org.tensorflow.proto.TensorShapeProto.Dim;
 
 /** Arrays as TensorProtos, and back: what {@code tf.make_tensor_proto} and its like write. */
 public final class TensorMessages {
-  private static final int MOST_FILLED = 1 << 24; // elements, of a message that holds less
+  private static final int MOST_FILLED = 1 << 20; // elements, of a message that holds less
 
   private static final Map<DataType, NpyType> TYPES =
       Map.ofEntries(

@@ -9,4 +9,7 @@ public interface Backend {
   default String shown(String message) {
     return message;
   }
+
+  /** Brings the meters up to date before they are read. */
+  default void measure() {}
 }

@@ -3,19 +3,20 @@ package dev.performer.server.http;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.nio.charset.StandardCharsets;
-import java.util.function.BooleanSupplier;
 
 /** What operators and their tools ask: whether it lives, whether it is ready, its figures. */
 final class ControlApi implements Api {
   private final PrometheusMeterRegistry meters;
-  private final BooleanSupplier isReady;
+  private final Backend backend;
 
+  private final Pool pool;
   private final RouteTable table;
   private volatile JsonNode document;
 
-  ControlApi(PrometheusMeterRegistry meters, BooleanSupplier isReady, RouteTable table) {
+  ControlApi(PrometheusMeterRegistry meters, Backend backend, Pool pool, RouteTable table) {
+    this.pool = pool;
     this.meters = meters;
-    this.isReady = isReady;
+    this.backend = backend;
     this.table = table;
   }
 
@@ -63,11 +64,12 @@ final class ControlApi implements Api {
   }
 
   private void ready(Call call) {
-    boolean ready = isReady.getAsBoolean();
+    boolean ready = backend.isReady() && !pool.isDraining();
     call.respond(ready ? 200 : 503, Json.object().put("status", ready ? "ready" : "not ready"));
   }
 
   private byte[] figures() {
+    backend.measure();
     return meters.scrape().getBytes(StandardCharsets.UTF_8);
   }
 

@@ -41,10 +41,11 @@ public final class HttpFront implements AutoCloseable {
    */
   public static HttpFront start(
       HttpOptions options, List<Api> apis, PrometheusMeterRegistry meters, Backend backend) {
+    ProcessMeters.register(meters);
     RouteTable table = new RouteTable();
     apis.forEach(api -> api.mount(table.of(api)));
     var pool = new Pool(options, new RequestMeters(meters, options.accessLog()));
-    var control = new ControlApi(meters, () -> !pool.isDraining() && backend.isReady(), table);
+    var control = new ControlApi(meters, backend, pool, table);
     control.mount(table.of(control));
     Vertx vertx = Vertx.vertx(vertxOptions());
     try {

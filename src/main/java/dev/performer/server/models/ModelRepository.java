@@ -32,7 +32,7 @@ public final class ModelRepository implements AutoCloseable {
   private final ScheduledExecutorService loader;
   private final CompletableFuture<Void> firstLook;
   private volatile Map<String, VersionedModel> models = Map.of();
-  private ModelConfig config = new ModelConfig(List.of());
+  private volatile ModelConfig config = new ModelConfig(List.of());
   private Set<Path> folders;
   private Content read; // of the configuration's file
   private boolean isClosed;
@@ -59,6 +59,11 @@ public final class ModelRepository implements AutoCloseable {
   /** Begins to load models, and returns. */
   public static ModelRepository open(ModelConfig config, RepositoryOptions options) {
     return new ModelRepository(config, options);
+  }
+
+  /** How models are loaded. */
+  public RepositoryOptions options() {
+    return options;
   }
 
   /** Waits until all models have been loaded, or could not be. */
@@ -178,17 +183,29 @@ public final class ModelRepository implements AutoCloseable {
     }
     configure(other);
     look();
-    List<String> lines = new ArrayList<>();
+    List<String> lines = new ArrayList<>(failures());
     models.forEach(
         (name, model) -> {
-          if (!model.isAvailable()) {
-            var statuses = model.statuses();
-            lines.add(name + ": " + (statuses.isEmpty() ? "no version" : statuses.get(0).error()));
+          if (model.statuses().isEmpty()) {
+            lines.add(name + ": it has no version");
           }
         });
     if (!lines.isEmpty()) {
       throw new PerformerException("models that are not available", lines);
     }
+  }
+
+  /** Models none of whose versions could be loaded, a line each. */
+  public List<String> failures() {
+    List<String> lines = new ArrayList<>();
+    models.forEach(
+        (name, model) -> {
+          if (!model.isAvailable()) {
+            var errors = model.statuses().stream().map(ModelStatus::error);
+            errors.filter(e -> !e.isEmpty()).findFirst().ifPresent(e -> lines.add(name + ": " + e));
+          }
+        });
+    return lines;
   }
 
   /**
@@ -235,7 +252,7 @@ public final class ModelRepository implements AutoCloseable {
   }
 
   /** What is served now. */
-  public synchronized ModelConfig config() {
+  public ModelConfig config() {
     return config;
   }
 

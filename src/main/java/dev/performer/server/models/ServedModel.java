@@ -119,6 +119,11 @@ public final class ServedModel {
     return texts.get(predictor);
   }
 
+  /** The same, if it has been called for. */
+  public Optional<TextEngine> madeTexts() {
+    return texts.made().flatMap(engine -> engine);
+  }
+
   private static Optional<TextEngine> engine(Predictor loaded, EngineOptions options) {
     try {
       return Optional.of(TextEngine.of(loaded, options));
@@ -157,7 +162,7 @@ public final class ServedModel {
 
   private void free(Runnable then) {
     if (then != null) {
-      texts.made().flatMap(engine -> engine).ifPresent(TextEngine::close);
+      madeTexts().ifPresent(TextEngine::close);
       batches.close();
       predictor.close();
       then.run();

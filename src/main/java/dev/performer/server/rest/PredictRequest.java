@@ -134,11 +134,10 @@ record PredictRequest(SignatureSpec signature, boolean isRow, Map<String, NpyArr
     for (; json.currentToken() != JsonToken.END_OBJECT; json.nextToken()) {
       String name = json.currentName();
       json.nextToken();
-      if (missing.remove(name)) {
-        readers.get(name).read(json);
-      } else {
-        json.skipChildren(); // as TensorFlow Serving does
-      }
+      String unknown = "input alias not found in signature: %s; inputs are %s";
+      require(readers.containsKey(name), unknown, name, readers.keySet());
+      missing.remove(name);
+      readers.get(name).read(json);
     }
     String text = "Missing named input: %s in 'inputs' object.";
     require(missing.isEmpty(), text, String.join(", ", missing));

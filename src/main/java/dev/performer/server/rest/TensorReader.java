@@ -13,12 +13,16 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * The array of an input from nested lists of JSON, read piece by piece: one value, or several of
  * one shape, which become its rows.
  */
 final class TensorReader {
+  /** Elements of an array at most: one of JSON may be 3 bytes, and takes ten times that here. */
+  static final int MOST = 1 << 23;
+
   private static final int UNKNOWN = -1;
 
   private final TensorSpec input;
@@ -26,9 +30,11 @@ final class TensorReader {
   private final Numbers numbers = new Numbers();
   private final List<byte[]> strings = new ArrayList<>();
   private final int[] sizes = new int[64]; // by level; of the value that is read
+  private final int[] first = new int[64]; // of the first one
   private int rank;
-  private long[] shape; // of the first value
+  private int firstRank;
   private int values;
+  private int elements;
 
   TensorReader(TensorSpec input) {
     this.input = input;
@@ -71,14 +77,19 @@ final class TensorReader {
 
   private void begin() {
     rank = UNKNOWN;
-    Arrays.fill(sizes, UNKNOWN);
+    Arrays.fill(sizes, 0, values == 0 ? sizes.length : firstRank, UNKNOWN);
   }
 
   private void end() {
-    long[] own = Arrays.stream(sizes).limit(rank).asLongStream().toArray();
-    shape = shape == null ? own : shape;
-    String text = "Expecting shape %s but got: %s";
-    require(Arrays.equals(shape, own), text, Arrays.toString(shape), Arrays.toString(own));
+    if (values == 0) {
+      firstRank = rank;
+      System.arraycopy(sizes, 0, first, 0, rank);
+    } else if (!Arrays.equals(first, 0, firstRank, sizes, 0, rank)) {
+      String text = "Expecting shape %s but got: %s";
+      var shapes = List.of(Arrays.copyOf(first, firstRank), Arrays.copyOf(sizes, rank));
+      var names = shapes.stream().map(Arrays::toString).toArray();
+      throw new PerformerException(text.formatted(names));
+    }
     values++;
   }
 
@@ -106,6 +117,8 @@ final class TensorReader {
   }
 
   private void add(JsonParser json) throws IOException {
+    String many = "the input %s has more than %d elements, which this API takes at most";
+    require(++elements <= MOST, many, input.name(), MOST);
     JsonToken token = json.currentToken();
     boolean isWhole = token == JsonToken.VALUE_NUMBER_INT;
     switch (type) {
@@ -168,15 +181,13 @@ final class TensorReader {
 
   /** The value that was read. */
   NpyArray value() {
-    return array(shape);
+    return array(Arrays.stream(first, 0, firstRank).asLongStream().toArray());
   }
 
   /** All values that were read, one a row. */
   NpyArray rows() {
-    long[] all = new long[shape.length + 1];
-    all[0] = values;
-    System.arraycopy(shape, 0, all, 1, shape.length);
-    return array(all);
+    var all = IntStream.concat(IntStream.of(values), Arrays.stream(first, 0, firstRank));
+    return array(all.asLongStream().toArray());
   }
 
   private NpyArray array(long[] of) {

@@ -7,11 +7,13 @@ import dev.performer.pipeline.Sessions;
 import dev.performer.pipeline.Sessions.Session;
 import dev.performer.pipeline.TextEngine;
 import dev.performer.pipeline.TextRequest;
+import dev.performer.server.generation.RequestSchemas;
 import dev.performer.server.http.Call;
 import dev.performer.server.http.Fields;
 import dev.performer.server.http.Json;
 import dev.performer.server.http.Refusal;
 import dev.performer.server.http.Routes;
+import dev.performer.server.http.Schema;
 import dev.performer.server.models.Lease;
 import dev.performer.server.models.Version;
 import java.io.ByteArrayInputStream;
@@ -43,8 +45,16 @@ final class SessionRoutes {
   void mount(Routes routes, String path) {
     String one = path + "/{session}";
     routes.get(path, this::list).summary("Lists open sessions.");
-    routes.post(path, this::open).summary("Reads a prompt, and keeps its states.");
-    routes.post(path + ":load", this::load).summary("Opens a session that was saved.");
+    routes
+        .post(path, this::open)
+        .summary("Reads a prompt, and keeps its states.")
+        .request(Schema.require(Schema.object(), "prompt", RequestSchemas.prompt()))
+        .response(Schema.object());
+    routes
+        .post(path + ":load", this::load)
+        .summary("Opens a session that was saved: a file, or JSON with the name of one.")
+        .request(OCTETS)
+        .response(Schema.object());
     routes.get(one, call -> on(call, Sessions::get)).summary("Describes a session.");
     routes.delete(one, this::delete).summary("Ends a session.");
     routes
@@ -52,9 +62,18 @@ final class SessionRoutes {
         .summary("Opens another session of the same text.");
     routes
         .post(one + ":generate", this::generate)
-        .summary("Adds to a session's text, and continues it.");
-    routes.get(one + ":save", this::download).summary("Gives a session as a file.");
-    routes.post(one + ":save", this::save).summary("Saves a session by a name on the server.");
+        .summary("Adds to a session's text, and continues it.")
+        .request(TextApi.generateSchema(false))
+        .response(Schema.object());
+    routes
+        .get(one + ":save", this::download)
+        .summary("Gives a session as a file.")
+        .response(OCTETS, Schema.of("string", "The session."));
+    routes
+        .post(one + ":save", this::save)
+        .summary("Saves a session by a name on the server.")
+        .request(Schema.require(Schema.object(), "name", Schema.of("string", "No path.")))
+        .response(Schema.object());
   }
 
   /** A session of the version that its id ends with. */
@@ -173,16 +192,17 @@ final class SessionRoutes {
   }
 
   private void load(Call call) {
-    String type = call.header("Content-Type");
+    byte[] body = call.body();
+    boolean isNamed = body.length > 0 && body[0] == '{'; // as no session begins
     try (Lease lease = api.lease(call, version.apply(call))) {
       Sessions sessions = TextApi.engine(lease.model()).sessions();
       Session session;
-      if (type != null && type.startsWith("application/json")) {
+      if (isNamed) {
         Fields fields = new Fields(call.json(), List.of("name"));
         fields.required("name");
         session = folder().read(fields.text("name"), sessions::load);
       } else {
-        session = sessions.load(new ByteArrayInputStream(call.body()));
+        session = sessions.load(new ByteArrayInputStream(body));
       }
       call.respond(200, shown(lease, session));
     }

@@ -228,7 +228,8 @@ class RestApiTest {
           types:predict              | {"inputs": [[1], 2]}            | 400 | incorrect level
           types:predict              | {"inputs": [1, [2]]}            | 400 | unexpected level
           types:predict              | {"inputs": [[1]]}               | 400 | must have shape [?], not [1, 1]
-          types:predict              | {"inputs": {"y": [1]}}          | 400 | Missing named input: x
+          types:predict              | {"inputs": {}}                  | 400 | Missing named input: x
+          types:predict              | {"inputs": {"x": [1], "y": [1]}} | 400 | input alias not found in signature: y
           types:predict              | {"instances": [{"y": 1}]}       | 400 | does not have named input: y
           types:predict              | {"instances": [{}]}             | 400 | must be equal to: [x]
           types:predict              | {"instances": [{"x": 1}, 2]}    | 400 | Expecting object
@@ -284,10 +285,17 @@ class RestApiTest {
 
   @Test
   void limitsRows() throws Exception {
-    String many = "[" + "1,".repeat(RestApi.MOST_ROWS) + "1]";
+    String many = "[" + "1,".repeat((1 << 16)) + "1]";
     assertThat(post("types:predict", "{\"instances\": " + many + "}").error())
         .isEqualTo("this server takes 65536 'instances' at a time at most");
     assertThat(post("types:predict", "{\"inputs\": " + many + "}").error())
         .isEqualTo("the input x has 65537 rows; this server takes 65536 at a time at most");
+    String most = "[[" + "1,".repeat(1 << 23) + "1]]";
+    String body = "{\"inputs\": %s, \"signature_name\": \"any_rank\"}".formatted(most);
+    assertThat(post("types:predict", body).error())
+        .isEqualTo("the input x has more than 8388608 elements, which this API takes at most");
+    String wide = "[[" + "1,".repeat(1 << 21) + "1]]";
+    body = "{\"inputs\": %s, \"signature_name\": \"dynamic\"}".formatted(wide);
+    assertThat(post("types:predict", body).error()).startsWith("the outputs have 8388613 elements");
   }
 }
