@@ -55,6 +55,9 @@ final class BenchCommand extends PerformerCommand {
           "Measure a server under load from another process: requests and tokens a second by clients, with batching and without; far positions, known prefixes, open sessions.")
   private boolean serve;
 
+  @Option(names = "--seconds", description = "With --serve: how long each load is measured.")
+  private double seconds = 8;
+
   @Option(names = "--batch", description = "Batch size B.")
   private int batch = 1;
 
@@ -98,7 +101,7 @@ final class BenchCommand extends PerformerCommand {
             "--batch, --heads, --head-size, --features",
             () -> new Benchmark.Size(batch, h, headSize, m));
     if (serve) {
-      return new ServingBenchmark(size, List.of(Main.class.getName(), "serve"));
+      return new ServingBenchmark(size, seconds, List.of(Main.class.getName(), "serve"));
     }
     return checked(
         generate ? "--generate, --lengths" : "--lengths",

@@ -127,8 +127,8 @@ final class ServerLoad {
             .build();
     try {
       HttpResponse<T> response = client.send(request, handler);
-      int status = response.statusCode();
-      require(status / 100 == 2, "%s: the server answered with status %d", path, status);
+      String text = "%s: the server answered with status %d";
+      require(response.statusCode() / 100 == 2, text, path, response.statusCode());
       return response;
     } catch (IOException e) {
       throw new PerformerException(path + ": " + e, e);

@@ -31,9 +31,10 @@ import java.util.stream.Collectors;
  * batching, generation by streams, a token's time at far positions, the first token behind a known
  * prefix, open sessions. Models have random weights.
  *
+ * @param seconds of a load; half of them warm it up before
  * @param serve main class and first arguments of the server
  */
-public record ServingBenchmark(Size size, List<String> serve)
+public record ServingBenchmark(Size size, double seconds, List<String> serve)
     implements Benchmark<ServingBenchmark.Case> {
   private static final List<Integer> CLIENTS = List.of(1, 8, 64);
   private static final List<Integer> STREAMS = List.of(1, 16, 64);
@@ -96,7 +97,7 @@ public record ServingBenchmark(Size size, List<String> serve)
   }
 
   private Case of(Kind kind, int clients) {
-    return new Case(kind, clients, size, serve, null);
+    return new Case(kind, clients, size, seconds, serve, null);
   }
 
   @Override
@@ -155,12 +156,12 @@ public record ServingBenchmark(Size size, List<String> serve)
   }
 
   /** One load of a server of its own. */
-  record Case(Kind kind, int clients, Size size, List<String> serve, Measured result)
+  record Case(
+      Kind kind, int clients, Size size, double loadSeconds, List<String> serve, Measured result)
       implements Benchmark.Case<Case> {
     private static final BenchmarkedAttention FAVOR = new BenchmarkedAttention(Kernel.DEFAULT);
     private static final int SESSIONS = 1000;
-    private static final double WARM_UP = 4;
-    private static final double MEASURED = 8;
+    private static final double START_SECONDS = 8;
     private static final int NEW_TOKENS = 64;
     private static final int ROW = 32; // tokens of a prediction
     private static final int PREFIX = 2000;
@@ -200,8 +201,8 @@ public record ServingBenchmark(Size size, List<String> serve)
     @Override
     public double seconds() {
       return switch (kind) {
-        case PREDICT, PREDICT_UNBATCHED, GENERATE -> 10 + WARM_UP + MEASURED;
-        default -> 30;
+        case PREDICT, PREDICT_UNBATCHED, GENERATE -> START_SECONDS + 1.5 * loadSeconds;
+        default -> START_SECONDS + 30;
       };
     }
 
@@ -212,13 +213,13 @@ public record ServingBenchmark(Size size, List<String> serve)
         Path model = folder.resolve(NAME);
         boolean isPrediction = kind == Kind.PREDICT || kind == Kind.PREDICT_UNBATCHED;
         RandomModel.write(keys(isPrediction), isPrediction ? null : card(), model);
-        List<String> more = new ArrayList<>(List.of(model.toString()));
+        List<String> more = new ArrayList<>(List.of(NAME + "=" + model));
         if (kind == Kind.PREDICT_UNBATCHED) {
           more.add("--no-batching");
         }
         try (var server = ServerProcess.start(serve, more, folder)) {
           var load = new ServerLoad(server.address());
-          return new Case(kind, clients, size, serve, measured(server, load));
+          return new Case(kind, clients, size, loadSeconds, serve, measured(server, load));
         }
       } finally {
         AtomicFiles.discard(folder);
@@ -255,8 +256,8 @@ public record ServingBenchmark(Size size, List<String> serve)
     }
 
     private Measured clients(IntSupplier request) {
-      ServerLoad.run(clients, WARM_UP, request);
-      return Measured.of(ServerLoad.run(clients, MEASURED, request));
+      ServerLoad.run(clients, loadSeconds / 2, request);
+      return Measured.of(ServerLoad.run(clients, loadSeconds, request));
     }
 
     private static IntSupplier prediction(ServerLoad load) {
