@@ -21,7 +21,7 @@ def fed(function, sizes, length):
 
 
 def static(function):
-    shapes = [spec.shape for spec in function.structured_input_signature[1].values() if spec.shape.rank]
+    shapes = [spec.shape for spec in function.structured_input_signature[1].values() if spec.shape.rank != 0]
     return [int(size) for size in max(shapes, key=lambda shape: shape.rank == 2)] if all(s.is_fully_defined() for s in shapes) else None
 
 
@@ -57,7 +57,9 @@ def main():
     original = tf.saved_model.load(sys.argv[1])
     for path in sys.argv[2:]:
         export = tf.saved_model.load(path)
-        if set(export.signatures) != set(original.signatures):
+        left_out = set(original.signatures) - set(export.signatures)
+        fixed = all(static(function) for function in export.signatures.values())
+        if left_out - ({"generate"} if fixed else set()):
             sys.exit(f"{path} has the signatures {set(export.signatures)}")
         readme = open(os.path.join(path, "README.md"), encoding="utf8").read()
         narrow = "bfloat16" in readme
@@ -65,6 +67,8 @@ def main():
             sys.exit(f"{path} has variables")
         worst = 0
         for name, function in original.signatures.items():
+            if name in left_out or name == "generate" and narrow:  # which token is drawn may hang on a digit
+                continue
             sizes = static(export.signatures[name])
             inputs = fed(export.signatures[name], sizes, 9)
             expected = function(**{key: tf.constant(value) for key, value in inputs.items()})

@@ -40,7 +40,7 @@ def inputs_of(function, batch, length, limit):
     random = np.random.default_rng(1000 * batch + length)
     inputs = {}
     for name, spec in sorted(function.structured_input_signature[1].items()):
-        shape = [size or (length if axis else batch) for axis, size in enumerate(spec.shape)]
+        shape = [size or (length if axis else batch) for axis, size in enumerate(spec.shape)] if spec.shape.rank is not None else []
         value = random.integers(2, 10, shape) if spec.dtype.is_integer else random.random(shape)
         if "mask" in name:
             value = np.ones(shape)

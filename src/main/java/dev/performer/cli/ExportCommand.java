@@ -75,6 +75,12 @@ final class ExportCommand extends PerformerCommand {
   private ServingForm.Precision dtype = ServingForm.Precision.FLOAT32;
 
   @Option(
+      names = "--generate",
+      description =
+          "Insist on the signature generate, a call that samples with the loop inside; models of older versions get it.")
+  private boolean generating;
+
+  @Option(
       names = "--signature",
       split = ",",
       paramLabel = "NAME",
@@ -113,7 +119,12 @@ final class ExportCommand extends PerformerCommand {
     requireUsage(!replace || version == null, never);
     Path place = output != null ? output : conversions.get(0).file();
     Exporter exporter =
-        Exporter.to(place).replacing(replace).version(version).warmup(warmup).in(form());
+        Exporter.to(place)
+            .replacing(replace)
+            .version(version)
+            .warmup(warmup)
+            .generating(generating)
+            .in(form());
     List<String> notes = new ArrayList<>();
     Exported exported = output == null ? null : exporter.export(source, checkpoint);
     if (exported != null) {

@@ -41,6 +41,9 @@ final class ServeCommand extends PerformerCommand {
 
   private static final Logger GRPC = Logger.getLogger("io.grpc");
 
+  @Option(names = "--check", description = "Load the models and listen, print so, and stop.")
+  private boolean check;
+
   @Mixin private ServeModels running;
 
   @Mixin private ServeNetwork network;
@@ -68,6 +71,9 @@ final class ServeCommand extends PerformerCommand {
       String shown = grpc == null ? "" : " grpc://" + grpc;
       print("ready: %s%s (%s)", ready.url, shown, String.join(", ", names));
       done(ready);
+      if (check) {
+        return 0;
+      }
       interruption.await();
       System.err.println("stopping when running requests have ended; a second signal ends at once");
       if (!server.drain(limits.drain())) {

@@ -13,6 +13,8 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.Lora;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
+import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SampleInputs;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.ServingForm;
@@ -46,10 +48,16 @@ import org.tensorflow.op.Ops;
  *     null for none
  * @param warmup whether requests are written that TensorFlow Serving runs when it loads the model;
  *     null for those with a version
+ * @param generating whether it must have the signature {@code generate}
  * @param form what changes in the graph
  */
 public record Exporter(
-    Path target, boolean replace, Long version, Boolean warmup, ServingForm form) {
+    Path target,
+    boolean replace,
+    Long version,
+    Boolean warmup,
+    boolean generating,
+    ServingForm form) {
   /**
    * What was written.
    *
@@ -67,27 +75,35 @@ public record Exporter(
 
   /** Writes to a new directory. */
   public static Exporter to(Path target) {
-    return new Exporter(target, false, null, null, ServingForm.AS_IS);
+    return new Exporter(target, false, null, null, false, ServingForm.AS_IS);
   }
 
   /** The same, replacing what is there or not. */
   public Exporter replacing(boolean value) {
-    return new Exporter(target, value, version, warmup, form);
+    return new Exporter(target, value, version, warmup, generating, form);
   }
 
   /** The same as a version of the target; null for none. */
   public Exporter version(Long number) {
-    return new Exporter(target, replace, number, warmup, form);
+    return new Exporter(target, replace, number, warmup, generating, form);
   }
 
   /** The same with warm-up requests or without; null for those with a version. */
   public Exporter warmup(Boolean value) {
-    return new Exporter(target, replace, version, value, form);
+    return new Exporter(target, replace, version, value, generating, form);
+  }
+
+  /**
+   * The same, insisting on the signature {@code generate} or not: a model that was built here by an
+   * older version gets it.
+   */
+  public Exporter generating(boolean value) {
+    return new Exporter(target, replace, version, warmup, value, form);
   }
 
   /** The same in another form. */
   public Exporter in(ServingForm other) {
-    return new Exporter(target, replace, version, warmup, other);
+    return new Exporter(target, replace, version, warmup, generating, other);
   }
 
   /**
@@ -127,12 +143,12 @@ public record Exporter(
    */
   public List<String> convert(Path source, String checkpoint, PythonConverter converter) {
     converter.requireReady();
-    if (form.isAsItIs() && !ModelLocation.isRun(source)) {
+    if (form.isAsItIs() && !generating && !ModelLocation.isRun(source)) {
       return converter.convert(ModelLocation.savedModel(source));
     }
     Path scratch = AtomicFiles.beside(target.toAbsolutePath().normalize(), "model");
     try {
-      to(scratch).in(form).export(source, checkpoint);
+      to(scratch).generating(generating).in(form).export(source, checkpoint);
       return converter.convert(scratch);
     } catch (PerformerException e) {
       throw e.getMessage().contains(scratch.toString())
@@ -182,7 +198,7 @@ public record Exporter(
         write(source, weights, whole);
         var original = SavedModelDirectory.open(whole);
         parameters = ModelReadme.parameters(original);
-        ServingGraph.export(original, form, staging);
+        notes.addAll(ServingGraph.export(original, form, staging));
       } catch (PerformerException e) {
         String message = e.getMessage().replace(whole.toString(), source.toString());
         throw new PerformerException(message, e);
@@ -205,7 +221,25 @@ public record Exporter(
     }
   }
 
-  private static void write(Path source, Path weights, Path staging) {
+  private void write(Path source, Path weights, Path staging) {
+    writeWhole(source, weights, staging);
+    var model = SavedModelDirectory.open(staging);
+    if (!generating || model.signatures().containsKey(PerformerSignatures.GENERATE)) {
+      return;
+    }
+    String text =
+        "%s has no signature %s and cannot get one: it is no causal model that was built here, or some of its attention runs in parallel only";
+    boolean isOurs = PerformerModels.config(staging).isPresent();
+    if (isOurs) {
+      PerformerModels.Saved saved = PerformerModels.load(staging);
+      PerformerModels.write(saved.config(), saved.weights(), saved.card(), staging, true);
+      model = SavedModelDirectory.open(staging);
+    }
+    boolean isThere = model.signatures().containsKey(PerformerSignatures.GENERATE);
+    require(isThere, text, source, PerformerSignatures.GENERATE);
+  }
+
+  private static void writeWhole(Path source, Path weights, Path staging) {
     if (RecipeTraining.isRun(source)) {
       RecipeTraining.export(source, weights, staging, false);
     } else if (ModelLocation.isRun(source)) {

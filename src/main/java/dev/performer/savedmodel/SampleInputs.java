@@ -91,7 +91,10 @@ public final class SampleInputs {
     if (isState && state != null) {
       return state;
     }
-    long[] open = input.shape().isUnknown() ? new long[] {-1, -1} : input.shape().asArray();
+    // Options of generate are one number, or one for each row.
+    boolean isOption = signature.name().equals(PerformerSignatures.GENERATE);
+    long[] anyRank = isOption ? new long[0] : new long[] {-1, -1};
+    long[] open = input.shape().isUnknown() ? anyRank : input.shape().asArray();
     long[] shape = open.clone();
     for (int axis = 0; axis < open.length; axis++) {
       shape[axis] = open[axis] >= 0 ? open[axis] : axis == 0 ? 1 : longest;

@@ -20,6 +20,7 @@ import dev.performer.savedmodel.ModelCard.LanguageModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -100,20 +101,48 @@ public final class ServingGraph implements AutoCloseable {
   }
 
   /**
-   * Writes a model in another form, with its card.
+   * Writes a model in another form, with its card. Where sizes are fixed and no signatures are
+   * named, those that cannot have fixed sizes are left out.
    *
+   * @return one line for each signature that was left out
    * @throws PerformerException in one line where the model does not allow the form, or the target
    *     is taken or cannot be written
    */
-  public static void export(SavedModelDirectory model, ServingForm form, Path target) {
+  public static List<String> export(SavedModelDirectory model, ServingForm form, Path target) {
     Optional<ModelCard> card = ModelCard.read(model.path());
     Integer most = card.map(ModelCard::languageModel).map(LanguageModel::maxLength).orElse(null);
     boolean fits = form.length() == null || most == null || form.length() <= most;
     require(fits, "%s takes %s tokens at most, not %s", model.path(), most, form.length());
-    try (ServingGraph serving = of(model, form)) {
-      OutputDirectory.write(target, false, card.orElse(null), serving::write);
-    } catch (PerformerException e) {
-      throw e.in(model.path());
+    List<String> notes = new ArrayList<>();
+    ServingForm fitting = form;
+    while (true) {
+      try (ServingGraph serving = of(model, fitting)) {
+        OutputDirectory.write(target, false, card.orElse(null), serving::write);
+        return notes;
+      } catch (OpenSizeException e) {
+        List<String> others = new ArrayList<>(model.signatures().keySet());
+        others.retainAll(fitting.signatures().isEmpty() ? others : fitting.signatures());
+        others.remove(e.signature);
+        if (!form.signatures().isEmpty() || others.isEmpty()) {
+          throw e.in(model.path());
+        }
+        notes.add("the signature " + e.signature + " is left out: " + e.getMessage());
+        fitting = fitting.keeping(others);
+      } catch (PerformerException e) {
+        throw e.in(model.path());
+      }
+    }
+  }
+
+  /** A signature cannot have fixed sizes. */
+  private static final class OpenSizeException extends PerformerException {
+    private static final long serialVersionUID = 1;
+
+    private final String signature;
+
+    OpenSizeException(SignatureSpec signature, String message) {
+      super(message);
+      this.signature = signature.name();
     }
   }
 
@@ -129,7 +158,7 @@ public final class ServingGraph implements AutoCloseable {
       }
       String text = directory.path() + " cannot be written for serving: ";
       throw e instanceof PerformerException known
-          ? known.in(directory.path())
+          ? known
           : new PerformerException(text + NativeErrors.firstLine(e), e);
     }
   }
@@ -192,7 +221,9 @@ public final class ServingGraph implements AutoCloseable {
 
   private Shape fixed(SignatureSpec signature, TensorSpec input) {
     String what = "the input %s of the signature %s".formatted(input, signature.name());
-    require(!input.shape().isUnknown(), "%s has no number of dimensions to fix", what);
+    if (input.shape().isUnknown()) {
+      throw new OpenSizeException(signature, what + " has no number of dimensions to fix");
+    }
     long[] sizes = input.shape().asArray();
     boolean isOpen = sizes.length == 0 || sizes[0] < 0 || sizes[0] == form.batch();
     require(isOpen, "%s has a batch of its own, not %s", what, form.batch());
@@ -216,12 +247,12 @@ public final class ServingGraph implements AutoCloseable {
     for (SignatureSpec signature : form.batch() == null ? List.<SignatureSpec>of() : signatures) {
       for (TensorSpec output : signature.outputs().values()) {
         Shape shape = output(output).shape();
-        require(
-            !shape.hasUnknownDimension(),
-            "the output %s of the signature %s is %s at inputs of fixed sizes: its size depends on values",
-            output.name(),
-            signature.name(),
-            TensorSpec.shapeText(shape));
+        if (shape.hasUnknownDimension()) {
+          String text =
+              "the output %s is %s where inputs have fixed sizes: its size depends on values";
+          String found = TensorSpec.shapeText(shape);
+          throw new OpenSizeException(signature, text.formatted(output.name(), found));
+        }
       }
     }
     session = new Session(graph, false);

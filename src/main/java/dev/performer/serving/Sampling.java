@@ -12,7 +12,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
-import java.util.function.IntPredicate;
 import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 
@@ -217,8 +216,16 @@ public record Sampling(
         throw new PerformerException(damaged.formatted(id));
       }
     }
-    IntPredicate mayCome = id -> logits[id] != NEGATIVE_INFINITY && !forbidden.contains(id);
-    int[] candidates = IntStream.range(0, logits.length).filter(mayCome).toArray();
+    boolean[] never = new boolean[logits.length];
+    for (int id : forbidden) {
+      if (id >= 0 && id < never.length) {
+        never[id] = true;
+      }
+    }
+    int[] candidates =
+        IntStream.range(0, logits.length)
+            .filter(id -> logits[id] != NEGATIVE_INFINITY && !never[id])
+            .toArray();
     String none = "no token may come: each is forbidden or has the logit -Infinity";
     require(candidates.length > 0, none);
     return candidates;

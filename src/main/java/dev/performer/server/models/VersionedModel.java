@@ -164,42 +164,41 @@ final class VersionedModel {
       return isLoaded;
     }
     try {
+      memory.take(specific(number), content.bytes());
+    } catch (PerformerException e) { // which is tried again, as others may be unloaded
+      return failed(number, Code.RESOURCE_EXHAUSTED, e.getMessage());
+    }
+    try {
       if (!isLoaded) {
         statuses.put(number, ModelStatus.of(number, State.LOADING));
       }
       publish(number, content, path);
       return true;
-    } catch (TooMuchException e) {
-      return failed(number, content, Code.RESOURCE_EXHAUSTED, e.getMessage());
-    } catch (PerformerException e) {
-      return failed(number, content, Code.UNKNOWN, e.getMessage());
-    } catch (OutOfMemoryError | StackOverflowError e) {
-      String text = "%s: there is not enough memory to load it";
-      return failed(number, content, Code.RESOURCE_EXHAUSTED, text.formatted(path));
-    } catch (RuntimeException e) {
-      String text = "%s: cannot be loaded: %s";
-      return failed(number, content, Code.UNKNOWN, text.formatted(path, e.getMessage()));
+    } catch (RuntimeException | OutOfMemoryError | StackOverflowError e) {
+      memory.give(content.bytes());
+      failed.put(number, content);
+      boolean isMemory = e instanceof Error;
+      String why = isMemory ? "there is not enough memory to load it" : e.getMessage();
+      String line = e instanceof PerformerException known ? known.getMessage() : path + ": " + why;
+      return failed(number, isMemory ? Code.RESOURCE_EXHAUSTED : Code.UNKNOWN, line);
     }
   }
 
   private void publish(long number, Content content, Path path) {
     long start = System.nanoTime();
-    String key = specific(number);
-    memory.take(key, content.bytes());
+    Predictor predictor = Predictor.load(Model.open(path), options.timeout());
     ServedModel model;
     try {
-      Predictor predictor = Predictor.load(Model.open(path), options.timeout());
       model = new ServedModel(served.name(), number, predictor, options);
     } catch (RuntimeException | Error e) {
-      memory.give(content.bytes());
+      predictor.close();
       throw e;
     }
     try {
       model.warmUp();
-      boolean isSame = Content.of(path).equals(content);
-      PerformerException.require(isSame, "%s: changed while it was loaded", path);
+      require(Content.of(path).equals(content), "%s: changed while it was loaded", path);
     } catch (RuntimeException | Error e) {
-      model.retire(() -> memory.give(content.bytes()));
+      model.retire(() -> {});
       throw e;
     }
     ServedModel old = available.get(number);
@@ -219,8 +218,7 @@ final class VersionedModel {
     options.log().accept(text.formatted(served.name(), number, path, seconds));
   }
 
-  private boolean failed(long number, Content content, Code code, String why) {
-    failed.put(number, content);
+  private boolean failed(long number, Code code, String why) {
     boolean isLoaded = loaded.containsKey(number);
     if (!isLoaded) {
       statuses.put(number, new ModelStatus(number, State.END, code, why));
@@ -280,19 +278,13 @@ final class VersionedModel {
       if (bytes > most - taken) {
         String text = "%s needs %d MB, but %d of %d MB are taken; unload a model or allow more";
         long mb = 1 << 20;
-        throw new TooMuchException(text.formatted(what, bytes / mb + 1, taken / mb, most / mb));
+        throw new PerformerException(text.formatted(what, bytes / mb + 1, taken / mb, most / mb));
       }
       taken += bytes;
     }
 
     synchronized void give(long bytes) {
       taken -= bytes;
-    }
-  }
-
-  private static final class TooMuchException extends PerformerException {
-    private TooMuchException(String message) {
-      super(message);
     }
   }
 }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.server.http.Json;
+import dev.performer.server.models.ModelConfig;
 import dev.performer.server.models.ModelStatus;
 import dev.performer.server.models.ServedModel;
 import java.util.List;
@@ -16,7 +17,7 @@ import org.tensorflow.proto.TensorInfo;
 final class Metadata {
   private Metadata() {}
 
-  static ObjectNode status(List<ModelStatus> versions) {
+  static ObjectNode status(List<ModelStatus> versions, ModelConfig config) {
     ArrayNode all = Json.array();
     for (ModelStatus version : versions) {
       ObjectNode one = all.addObject();
@@ -24,7 +25,7 @@ final class Metadata {
       one.put("state", version.state().name());
       ObjectNode status = one.putObject("status");
       status.put("error_code", version.code().name());
-      status.put("error_message", version.error());
+      status.put("error_message", config.withoutPaths(version.error()));
     }
     return Json.object().set("model_version_status", all);
   }

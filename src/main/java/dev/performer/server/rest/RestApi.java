@@ -14,6 +14,7 @@ import dev.performer.server.http.Handler;
 import dev.performer.server.http.Json;
 import dev.performer.server.http.Refusal;
 import dev.performer.server.http.Routes;
+import dev.performer.server.http.Schema;
 import dev.performer.server.models.ExampleCalls;
 import dev.performer.server.models.Lease;
 import dev.performer.server.models.ModelRepository;
@@ -35,6 +36,8 @@ public final class RestApi implements Api {
           "/versions/{version}", call -> version(call.parameter("version")),
           "/labels/{label}", call -> Version.label(call.parameter("label")));
 
+  private static final JsonNode SIGNATURE = Schema.of("string", "serving_default if not given");
+
   private final ModelRepository repository;
   private final int mostRows;
 
@@ -55,30 +58,49 @@ public final class RestApi implements Api {
   }
 
   private void mount(Routes routes, String path, Function<Call, Version> version) {
-    JsonNode object = Json.object().put("type", "object");
+    ObjectNode versions = Schema.object();
+    JsonNode state = Schema.any("version, state and status");
+    Schema.require(versions, "model_version_status", Schema.array(state, "by version"));
     routes
         .get(path, call -> status(call, version.apply(call)))
         .summary("How far versions of a model are.")
-        .response(object);
+        .response(versions);
+    ObjectNode metadata = Schema.object();
+    Schema.require(metadata, "model_spec", Schema.any("name and version"));
+    Schema.require(metadata, "metadata", Schema.any("signature_def: the signatures by name"));
     routes
         .get(path + "/metadata", withModel(version, RestApi::metadata))
         .summary("The signatures of a model.")
-        .response(object);
+        .response(metadata);
+    ObjectNode inputs = Schema.with(Schema.object(), "signature_name", SIGNATURE);
+    Schema.with(inputs, "instances", Schema.array(Schema.any("a row"), "rows of the inputs"));
+    Schema.with(inputs, "inputs", Schema.any("the input, or inputs by name"));
+    ObjectNode outputs = Schema.object();
+    Schema.with(outputs, "predictions", Schema.array(Schema.any("a row"), "rows of the outputs"));
+    Schema.with(outputs, "outputs", Schema.any("the output, or outputs by name"));
     routes
         .post(path + ":predict", withModel(version, this::predict))
         .summary("Runs a signature on 'instances' (rows) or 'inputs' (columns).")
-        .request(object)
-        .response(object);
+        .request(inputs)
+        .response(outputs);
+    ObjectNode example = Schema.map(Schema.any("a value or a list"), "features by name");
+    ObjectNode examples = Schema.with(Schema.object(), "signature_name", SIGNATURE);
+    Schema.require(examples, "examples", Schema.array(example, "at least one"));
+    Schema.with(examples, "context", example);
     routes
         .post(path + ":classify", withModel(version, this::classify))
         .summary("Classifies 'examples'.")
-        .request(object)
-        .response(object);
+        .request(examples)
+        .response(results("pairs of label and score, of each example"));
     routes
         .post(path + ":regress", withModel(version, this::regress))
         .summary("Gives each of 'examples' a number.")
-        .request(object)
-        .response(object);
+        .request(examples)
+        .response(results("a number of each example"));
+  }
+
+  private static ObjectNode results(String what) {
+    return Schema.require(Schema.object(), "results", Schema.array(Schema.any(what), what));
   }
 
   @Override
@@ -112,7 +134,7 @@ public final class RestApi implements Api {
 
   private void status(Call call, Version version) {
     String name = call.parameter("model");
-    ObjectNode status = Metadata.status(repository.status(name, version));
+    ObjectNode status = Metadata.status(repository.status(name, version), repository.config());
     call.model(name);
     ObjectNode body = isOfOpenAi(call) ? card(name) : Json.object();
     call.respond(200, body.setAll(status));

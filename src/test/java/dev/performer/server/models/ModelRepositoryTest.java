@@ -9,6 +9,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.server.models.ModelConfig.Policy;
 import dev.performer.server.models.ModelConfig.Served;
+import dev.performer.server.models.ModelStatus.State;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -263,6 +264,15 @@ class ModelRepositoryTest {
     assertThat(states()).containsExactly("2 AVAILABLE", "1 END");
     assertThat(repository.status("m").get(1).code().number()).isEqualTo(8);
     assertThat(repository.status("m").get(1).error()).contains("MB are taken");
+    repository.look();
+    assertThat(lines).filteredOn(line -> line.contains("MB are taken")).hasSize(1);
+    var one = new Policy.Specific(Set.of(1L));
+    var first = new Served("a", folder.resolve("m"), one, Map.of());
+    var second = new Served("m", folder.resolve("m"), one, Map.of());
+    assertThatThrownBy(() -> repository.reload(new ModelConfig(List.of(first, second))))
+        .hasMessageContaining("a: Specific(a, 1) needs 1 MB");
+    repository.reload(new ModelConfig(List.of(first)));
+    assertThat(repository.status("a").get(0).state()).isEqualTo(State.AVAILABLE);
   }
 
   @Test
