@@ -1,0 +1,244 @@
+package dev.performer.data;
+
+import dev.performer.OptionalLibrary;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.apache.parquet.bytes.HeapByteBufferAllocator;
+import org.apache.parquet.column.ColumnDescriptor;
+import org.apache.parquet.column.ParquetProperties;
+import org.apache.parquet.hadoop.ColumnChunkPageWriteStore;
+import org.apache.parquet.hadoop.ParquetFileWriter;
+import org.apache.parquet.hadoop.metadata.BlockMetaData;
+import org.apache.parquet.hadoop.metadata.ColumnChunkMetaData;
+import org.apache.parquet.io.ColumnIOFactory;
+import org.apache.parquet.io.LocalInputFile;
+import org.apache.parquet.io.LocalOutputFile;
+import org.apache.parquet.io.OutputFile;
+import org.apache.parquet.io.PositionOutputStream;
+import org.apache.parquet.io.SeekableInputStream;
+import org.apache.parquet.io.api.Binary;
+import org.apache.parquet.io.api.RecordConsumer;
+import org.apache.parquet.schema.LogicalTypeAnnotation;
+import org.apache.parquet.schema.MessageType;
+import org.apache.parquet.schema.PrimitiveType.PrimitiveTypeName;
+import org.apache.parquet.schema.Type;
+import org.apache.parquet.schema.Type.Repetition;
+import org.apache.parquet.schema.Types;
+
+/** A Parquet file with a row group for each part. */
+final class ParquetSink implements RowSink {
+  private static final int COMMON_PREFIX = 64; // bytes of texts in statistics
+
+  private final List<Field> fields;
+  private final int[] places;
+  private final MessageType schema;
+  private final ParquetProperties properties;
+
+  ParquetSink(List<Field> all) {
+    OptionalLibrary.PARQUET.require("Parquet");
+    places =
+        IntStream.range(0, all.size())
+            .filter(i -> all.get(i).formats().contains(RowFormat.PARQUET))
+            .toArray();
+    fields = IntStream.of(places).mapToObj(all::get).toList();
+    schema = new MessageType("rows", fields.stream().map(ParquetSink::type).toList());
+    var built = ParquetProperties.builder().withColumnIndexTruncateLength(COMMON_PREFIX);
+    for (ColumnDescriptor column : schema.getColumns()) {
+      Field field = fields.get(schema.getFieldIndex(column.getPath()[0]));
+      if (field.rank() > 0 && field.type().code().startsWith("f")) {
+        String path = String.join(".", column.getPath()); // values that hardly come twice
+        built.withDictionaryEncoding(path, false).withStatisticsEnabled(path, false);
+      }
+    }
+    properties = built.build();
+  }
+
+  private static Type type(Field field) {
+    if (field.rank() == 0) {
+      return element(field, Repetition.OPTIONAL, field.name());
+    }
+    Type element = element(field, Repetition.REQUIRED, "element");
+    for (int i = 1; i < field.rank(); i++) {
+      element = Types.requiredList().element(element).named("element");
+    }
+    return Types.optionalList().element(element).named(field.name());
+  }
+
+  private static Type element(Field field, Repetition repetition, String name) {
+    if (field.type() == null) {
+      var text = Types.primitive(PrimitiveTypeName.BINARY, repetition);
+      return text.as(LogicalTypeAnnotation.stringType()).named(name);
+    }
+    PrimitiveTypeName kind =
+        switch (field.type()) {
+          case BOOL -> PrimitiveTypeName.BOOLEAN;
+          case INT64 -> PrimitiveTypeName.INT64;
+          case FLOAT32 -> PrimitiveTypeName.FLOAT;
+          case FLOAT64 -> PrimitiveTypeName.DOUBLE;
+          default -> PrimitiveTypeName.INT32;
+        };
+    var type = Types.primitive(kind, repetition);
+    boolean isMarked = kind == PrimitiveTypeName.INT32 && field.type() != NpyType.INT32;
+    if (isMarked) {
+      boolean isSigned = field.type().code().startsWith("i");
+      type = type.as(LogicalTypeAnnotation.intType(8 * field.type().size(), isSigned));
+    }
+    return type.named(name);
+  }
+
+  private ParquetFileWriter writer(OutputFile file) throws IOException {
+    var mode = ParquetFileWriter.Mode.OVERWRITE;
+    var writer =
+        new ParquetFileWriter(
+            file, schema, mode, Long.MAX_VALUE / 2, 0, COMMON_PREFIX, Integer.MAX_VALUE, true);
+    writer.start();
+    return writer;
+  }
+
+  @Override
+  public void part(Path file, List<Object[]> rows) throws IOException {
+    try (ParquetFileWriter writer = writer(new LocalOutputFile(file));
+        var pages =
+            new ColumnChunkPageWriteStore(
+                ParquetCodecs.snappy(), schema, new HeapByteBufferAllocator(), COMMON_PREFIX, true);
+        var columns = properties.newColumnWriteStore(schema, pages, pages)) {
+      RecordConsumer to = new ColumnIOFactory().getColumnIO(schema).getRecordWriter(columns);
+      for (Object[] row : rows) {
+        to.startMessage();
+        for (int i = 0; i < places.length; i++) {
+          Object value = row[places[i]];
+          if (value != null) {
+            String name = fields.get(i).name();
+            to.startField(name, i);
+            value(to, value);
+            to.endField(name, i);
+          }
+        }
+        to.endMessage();
+      }
+      to.flush();
+      writer.startBlock(rows.size());
+      columns.flush();
+      pages.flushToFileWriter(writer);
+      writer.endBlock();
+      writer.end(Map.of());
+    }
+  }
+
+  private static void value(RecordConsumer to, Object value) {
+    if (value instanceof NpyArray array) {
+      numbers(to, array, array.buffer(), 0, 0);
+    } else {
+      to.addBinary(Binary.fromString(value.toString()));
+    }
+  }
+
+  /** The elements of an array from a dimension on. @param from place of the first */
+  private static void numbers(
+      RecordConsumer to, NpyArray array, ByteBuffer all, int dimension, int from) {
+    long[] shape = array.shape();
+    if (dimension == shape.length) {
+      number(to, array.type(), all, from);
+      return;
+    }
+    int step = 1;
+    for (int d = dimension + 1; d < shape.length; d++) {
+      step *= (int) shape[d];
+    }
+    to.startGroup();
+    if (shape[dimension] > 0) {
+      to.startField("list", 0);
+      for (int i = 0; i < shape[dimension]; i++) {
+        to.startGroup();
+        to.startField("element", 0);
+        numbers(to, array, all, dimension + 1, from + i * step);
+        to.endField("element", 0);
+        to.endGroup();
+      }
+      to.endField("list", 0);
+    }
+    to.endGroup();
+  }
+
+  private static void number(RecordConsumer to, NpyType type, ByteBuffer all, int at) {
+    switch (type) {
+      case FLOAT32 -> to.addFloat(all.getFloat(4 * at));
+      case FLOAT64 -> to.addDouble(all.getDouble(8 * at));
+      case INT64 -> to.addLong(all.getLong(8 * at));
+      case INT32, UINT32 -> to.addInteger(all.getInt(4 * at));
+      case INT16 -> to.addInteger(all.getShort(2 * at));
+      case UINT16 -> to.addInteger(all.getShort(2 * at) & 0xffff);
+      case INT8 -> to.addInteger(all.get(at));
+      case UINT8 -> to.addInteger(all.get(at) & 0xff);
+      case BOOL -> to.addBoolean(all.get(at) != 0);
+    }
+  }
+
+  /** Copies row groups as they are. */
+  @Override
+  public void join(List<Path> parts, OutputStream out) throws IOException {
+    try (ParquetFileWriter writer = writer(new Stream(out))) {
+      for (Path part : parts) {
+        try (ParquetFile file = new ParquetFile(part);
+            SeekableInputStream in = new LocalInputFile(part).newStream()) {
+          for (BlockMetaData group : file.groups()) {
+            writer.startBlock(group.getRowCount());
+            for (ColumnChunkMetaData chunk : group.getColumns()) {
+              ColumnDescriptor column = schema.getColumnDescription(chunk.getPath().toArray());
+              writer.appendColumnChunk(column, in, chunk, null, null, null);
+            }
+            writer.endBlock();
+          }
+        }
+      }
+      writer.end(Map.of());
+    }
+  }
+
+  /** A stream as a file, which the stream's owner closes. */
+  private record Stream(OutputStream out) implements OutputFile {
+    @Override
+    public PositionOutputStream create(long blockSize) {
+      return new PositionOutputStream() {
+        private long position;
+
+        @Override
+        public long getPos() {
+          return position;
+        }
+
+        @Override
+        public void write(int value) throws IOException {
+          out.write(value);
+          position++;
+        }
+
+        @Override
+        public void write(byte[] bytes, int from, int length) throws IOException {
+          out.write(bytes, from, length);
+          position += length;
+        }
+      };
+    }
+
+    @Override
+    public PositionOutputStream createOrOverwrite(long blockSize) {
+      return create(blockSize);
+    }
+
+    @Override
+    public boolean supportsBlockSize() {
+      return false;
+    }
+
+    @Override
+    public long defaultBlockSize() {
+      return 0;
+    }
+  }
+}
