@@ -7,7 +7,13 @@ public enum OptionalLibrary {
   PROGRESS_BAR("me.tongfei:progressbar", "me.tongfei.progressbar.ProgressBar"),
   YAML(
       "com.fasterxml.jackson.dataformat:jackson-dataformat-yaml",
-      "com.fasterxml.jackson.dataformat.yaml.YAMLMapper");
+      "com.fasterxml.jackson.dataformat.yaml.YAMLMapper"),
+  HTTP("io.vertx:vertx-core", "io.vertx.core.Vertx"),
+  GRPC("io.grpc:grpc-netty-shaded", "io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder"),
+  METRICS(
+      "io.micrometer:micrometer-registry-prometheus",
+      "io.micrometer.prometheusmetrics.PrometheusMeterRegistry"),
+  TEMPLATES("com.hubspot.jinjava:jinjava", "com.hubspot.jinjava.Jinjava");
 
   private final String artifact;
   private final String type;

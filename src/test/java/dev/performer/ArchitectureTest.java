@@ -23,6 +23,7 @@ class ArchitectureTest {
   private static final List<String> ROOMS =
       List.of(
           "cli",
+          "server",
           "pipeline",
           "study",
           "serving",
@@ -119,6 +120,57 @@ class ArchitectureTest {
           .should()
           .dependOnClassesThat(
               resideInAPackage("org.tensorflow..").and(not(name("org.tensorflow.TensorFlow"))));
+
+  // The APIs of the server lie side by side, above what knows of none of them.
+  @ArchTest
+  static final ArchRule apisKnowNoOtherApi =
+      slices()
+          .matching("dev.performer.server.(*)..")
+          .should()
+          .notDependOnEachOther()
+          .ignoreDependency(
+              resideInAPackage("dev.performer.server.."),
+              resideInAPackage("dev.performer.server.http")
+                  .or(resideInAPackage("dev.performer.server.models"))
+                  .or(resideInAPackage("dev.performer.server.generation")));
+
+  @ArchTest
+  static final ArchRule onlyOpenAisApiKnowsTemplates =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.performer.server.openai")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("com.hubspot..");
+
+  @ArchTest
+  static final ArchRule httpAndRepositoryKnowNoApi =
+      noClasses()
+          .that()
+          .resideInAnyPackage("dev.performer.server.http", "dev.performer.server.models")
+          .should()
+          .dependOnClassesThat(
+              resideInAPackage("dev.performer.server..")
+                  .and(not(resideInAPackage("dev.performer.server.http")))
+                  .and(not(resideInAPackage("dev.performer.server.models"))));
+
+  @ArchTest
+  static final ArchRule onlyTheHttpFrontKnowsVertx =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.performer.server.http")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("io.vertx..");
+
+  @ArchTest
+  static final ArchRule onlyTheGrpcApiKnowsGrpc =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.performer.server.grpc")
+          .should()
+          .dependOnClassesThat()
+          .resideInAPackage("io.grpc..");
 
   private static ArchRule rooms() {
     LayeredArchitecture rooms = layeredArchitecture().consideringOnlyDependenciesInLayers();

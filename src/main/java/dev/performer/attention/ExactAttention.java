@@ -5,6 +5,7 @@ import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt64;
 import org.tensorflow.types.family.TFloating;
 
 /**
@@ -23,11 +24,15 @@ public record ExactAttention(boolean causal) implements Attention {
       return FavorAttention.widened(this, tf, queries, keys, values, keyMask);
     }
     Algebra<T> a = Algebra.of(tf, queries);
-    Operand<T> scores = scores(a, queries, keys); // [B, H, L, S]
-    Operand<T> allowed = allowed(a, queries, keys, keyMask); // [B|1, 1, L|1, S]
-    Operand<T> out = a.matMul(softmax(a, scores, allowed), values); // [B, H, L, V]
-    // A product with [L, 1] is less than one with the weights, [L, S].
+    Operand<T> allowed = allowed(a, queries, keys, keyMask, tf.constant(0L)); // [B|1, 1, L|1, S]
+    Operand<T> out = mixed(a, queries, keys, values, allowed);
     return keyMask == null ? out : tf.math.mul(out, a.max(allowed, 3));
+  }
+
+  /** {@code [B, H, L, V]}; means nothing for a query that sees no key. */
+  private static <T extends TFloating> Operand<T> mixed(
+      Algebra<T> a, Operand<T> queries, Operand<T> keys, Operand<T> values, Operand<T> allowed) {
+    return a.matMul(softmax(a, scores(a, queries, keys), allowed), values);
   }
 
   /**
@@ -43,7 +48,7 @@ public record ExactAttention(boolean causal) implements Attention {
   /** Weights of scores, {@code [B, H, L, S]}; 0 where a query may not see a key. */
   <T extends TFloating> Operand<T> normalized(
       Algebra<T> a, Operand<T> scores, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
-    Operand<T> allowed = allowed(a, queries, keys, keyMask); // [B|1, 1, L|1, S]
+    Operand<T> allowed = allowed(a, queries, keys, keyMask, a.tf().constant(0L));
     Operand<T> weights = softmax(a, scores, allowed);
     return allowed == null ? weights : a.tf().math.mul(weights, allowed);
   }
@@ -64,9 +69,17 @@ public record ExactAttention(boolean causal) implements Attention {
     return tf.nn.softmax(tf.math.add(scores, bias));
   }
 
-  /** 1 where a query may see a key, 0 elsewhere; null where all may. */
+  /**
+   * 1 where a query may see a key, {@code [B|1, 1, L|1, S]}, 0 elsewhere; null where all may.
+   *
+   * @param before how many keys stand before the first query's own, where attention is causal
+   */
   private <T extends TFloating> Operand<T> allowed(
-      Algebra<T> a, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
+      Algebra<T> a,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> keyMask,
+      Operand<TInt64> before) {
     Ops tf = a.tf();
     Operand<T> kept = keyMask == null ? null : expanded(tf, keyMask, 1); // [B, 1, 1, S]
     if (!causal) {
@@ -74,7 +87,7 @@ public record ExactAttention(boolean causal) implements Attention {
     }
     var lengths = List.of(Algebra.sizes(tf, queries, 2, 3), Algebra.sizes(tf, keys, 2, 3));
     Operand<T> ones = tf.fill(tf.concat(lengths, tf.constant(0)), a.constant(1)); // [L, S]
-    Operand<T> triangle = tf.linalg.bandPart(ones, tf.constant(-1L), tf.constant(0L));
+    Operand<T> triangle = tf.linalg.bandPart(ones, tf.constant(-1L), before);
     Operand<T> below = expanded(tf, triangle, 0); // [1, 1, L, S]
     return kept == null ? below : tf.math.mul(below, kept);
   }
@@ -88,30 +101,49 @@ public record ExactAttention(boolean causal) implements Attention {
    * are real, as prompts of one batch differ in length.
    */
   public record Recurrence(int heads, int headSize, int valueSize) implements RecurrentForm {
+    /** The name of the third. */
+    public static final String REAL = "real";
+
     @Override
     public List<State> states() {
       return List.of(
           new State("keys", heads, -1, headSize),
           new State("values", heads, -1, valueSize),
-          new State("real", -1));
+          new State(REAL, -1));
     }
 
     @Override
-    public Advance prefill(Ops tf, Projected all, Operand<TFloat32> keyMask) {
+    public Advance extend(
+        Ops tf, List<Operand<TFloat32>> states, Projected more, Operand<TFloat32> keyMask) {
       var exact = new ExactAttention(true);
-      var out = exact.attend(tf, all.queries(), all.keys(), all.values(), keyMask);
-      return new Advance(out, List.of(all.keys(), all.values(), keyMask));
+      if (states == null) {
+        var out = exact.attend(tf, more.queries(), more.keys(), more.values(), keyMask);
+        return new Advance(out, List.of(more.keys(), more.values(), keyMask));
+      }
+      List<Operand<TFloat32>> all = grown(tf, states, more, keyMask);
+      Algebra<TFloat32> a = Algebra.of(tf, more.keys());
+      var before = tf.squeeze(tf.dtypes.cast(Algebra.sizes(tf, states.get(2), 1, 2), TInt64.class));
+      var allowed = exact.allowed(a, more.queries(), all.get(0), all.get(2), before);
+      return new Advance(mixed(a, more.queries(), all.get(0), all.get(1), allowed), all);
     }
 
     @Override
     public Advance step(Ops tf, List<Operand<TFloat32>> states, Projected one) {
-      Operand<TFloat32> keys = tf.concat(List.of(states.get(0), one.keys()), tf.constant(2));
-      Operand<TFloat32> values = tf.concat(List.of(states.get(1), one.values()), tf.constant(2));
       var column = List.of(Algebra.sizes(tf, one.keys(), 0, 1), tf.array(1));
       var row = tf.fill(tf.concat(column, tf.constant(0)), tf.constant(1f)); // [B, 1]
-      Operand<TFloat32> real = tf.concat(List.of(states.get(2), row), tf.constant(1)); // [B, S]
-      var out = new ExactAttention(false).attend(tf, one.queries(), keys, values, real);
-      return new Advance(out, List.of(keys, values, real));
+      List<Operand<TFloat32>> all = grown(tf, states, one, row);
+      var exact = new ExactAttention(false);
+      var out = exact.attend(tf, one.queries(), all.get(0), all.get(1), all.get(2));
+      return new Advance(out, all);
+    }
+
+    private static List<Operand<TFloat32>> grown(
+        Ops tf, List<Operand<TFloat32>> states, Projected more, Operand<TFloat32> real) {
+      var axis = tf.constant(2);
+      return List.of(
+          tf.concat(List.of(states.get(0), more.keys()), axis), // [B, H, S, D]
+          tf.concat(List.of(states.get(1), more.values()), axis), // [B, H, S, V]
+          tf.concat(List.of(states.get(2), real), tf.constant(1))); // [B, S]
     }
   }
 }

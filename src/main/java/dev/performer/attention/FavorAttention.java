@@ -14,6 +14,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat16;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.family.TFloating;
 import org.tensorflow.types.family.TNumber;
 
@@ -46,20 +47,24 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     if (isNarrow(queries.type())) {
       return widened(this, tf, queries, keys, values, keyMask);
     }
-    return combine(tf, featureMap.map(tf, queries, keys, keyMask), values, keyMask);
+    var of = featureMap.map(tf, queries, keys, keyMask);
+    return config.causal()
+        ? causal(tf, of, values, keyMask, null)
+        : LinearAttention.bidirectional(
+            tf, of.queries(), of.keys(), values, keyMask, denominator());
   }
 
-  /** The sums over features, and the division, {@code [B, H, L, V]}. */
-  private <T extends TFloating> Operand<T> combine(
-      Ops tf, FeatureMap.Features<T> features, Operand<T> values, Operand<T> keyMask) {
-    Operand<T> q = features.queries();
-    Operand<T> k = features.keys();
-    if (!config.causal()) {
-      return LinearAttention.bidirectional(tf, q, k, values, keyMask, denominator());
-    }
-    long length = Algebra.size(k, -1, "the number of features");
-    int chunk = config.chunkFor(length, Algebra.size(values, -1, "the value size"));
-    return LinearAttention.causal(tf, q, k, values, keyMask, denominator(), chunk);
+  /** After the state of earlier positions, null for none: {@code [B, H, L, V]}. */
+  private <T extends TFloating> Operand<T> causal(
+      Ops tf,
+      FeatureMap.Features<T> of,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Operand<T> earlier) {
+    long features = Algebra.size(of.keys(), -1, "the number of features");
+    int chunk = config.chunkFor(features, Algebra.size(values, -1, "the value size"));
+    return LinearAttention.causal(
+        tf, of.queries(), of.keys(), values, keyMask, denominator(), chunk, earlier);
   }
 
   /** Attends in float32 and returns to the type of the q. */
@@ -90,7 +95,7 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     }
     if (featureMap instanceof Stabilized map
         && map.maxima().equals(new Convention.Stabilizer.Maxima(FEATURES, LENGTH_AND_FEATURES))) {
-      return new OfMaxima(map, heads, features, valueSize);
+      return new OfMaxima(this, map, heads, features, valueSize);
     }
     String message =
         "kernel %s with convention %s takes statistics over heads or positions that no running state holds, so it cannot generate";
@@ -106,11 +111,13 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     }
 
     @Override
-    public Advance prefill(Ops tf, Projected all, Operand<TFloat32> keyMask) {
-      var of = attention.featureMap.map(tf, all.queries(), all.keys(), keyMask);
-      return new Advance(
-          attention.combine(tf, of, all.values(), keyMask),
-          List.of(state(tf, of.keys(), all.values(), keyMask)));
+    public Advance extend(
+        Ops tf, List<Operand<TFloat32>> states, Projected more, Operand<TFloat32> keyMask) {
+      Operand<TFloat32> before = states == null ? null : states.get(0);
+      var of = attention.featureMap.map(tf, more.queries(), more.keys(), keyMask);
+      var out = attention.causal(tf, of, more.values(), keyMask, before);
+      var added = state(tf, of.keys(), more.values(), keyMask); // [B, H, V+1, R]
+      return new Advance(out, List.of(before == null ? added : tf.math.add(before, added)));
     }
 
     @Override
@@ -128,10 +135,14 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
    * keeps that maximum as it runs, the sums of exponentials under it, which shrink when it grows,
    * and the sums of values for the part that ε has in every feature.
    */
-  private record OfMaxima(Stabilized map, int heads, long features, int valueSize)
+  private record OfMaxima(
+      FavorAttention attention, Stabilized map, int heads, long features, int valueSize)
       implements RecurrentForm {
     /** Below every projected key, so that padding is no maximum and has no exponential. */
     private static final double NEVER = -1e9;
+
+    /** The logarithm of a sum of so high powers is their maximum, but for 1e-6. */
+    private static final double SHARPNESS = 1e7;
 
     @Override
     public List<State> states() {
@@ -142,24 +153,62 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     }
 
     @Override
-    public Advance prefill(Ops tf, Projected all, Operand<TFloat32> keyMask) {
-      FavorConfig config = map.config();
-      Algebra<TFloat32> a = Algebra.of(tf, all.keys());
-      var e = map.exponents(a, all.keys());
-      Operand<TFloat32> real = LinearAttention.maskColumn(tf, keyMask); // [B, 1, S, 1]
-      var kept = tf.math.mul(e.projected(), real); // [B, H, S, R]
+    public Advance extend(
+        Ops tf, List<Operand<TFloat32>> states, Projected more, Operand<TFloat32> keyMask) {
+      Algebra<TFloat32> a = Algebra.of(tf, more.keys());
+      var e = map.exponents(a, more.keys());
+      Operand<TFloat32> real = LinearAttention.maskColumn(tf, keyMask); // [B, 1, T, 1]
+      var kept = tf.math.mul(e.projected(), real); // [B, H, T, R]
       var projected = tf.math.add(kept, a.times(tf.math.sub(a.constant(1), real), NEVER));
-      Operand<TFloat32> max = a.max(projected, LENGTH_AND_FEATURES.axes()); // [B, H, 1, 1]
       var masked = new Stabilized.Exponents<>(projected, e.norms(), e.constant(), e.ratio());
-      Operand<TFloat32> exponentials = masked.exp(a, max); // [B, H, S, R]
-      var k = a.times(a.plus(exponentials, config.exponentialEpsilon()), e.ratio());
-      var q = map.side(a, all.queries(), true);
-      int chunk = config.chunkFor(features, valueSize);
-      Operand<TFloat32> v = all.values();
-      var out = LinearAttention.causal(tf, q, k, v, keyMask, config.denominator(), chunk);
-      Operand<TFloat32> one = a.onesColumn(v); // [B, H, S, 1]
-      var sums = state(tf, exponentials, v, keyMask);
-      return new Advance(out, List.of(max, sums, state(tf, one, v, keyMask)));
+      Operand<TFloat32> own = a.max(projected, FEATURES.axes()); // [B, H, T, 1]
+      Operand<TFloat32> last = a.max(own, LENGTH_AND_FEATURES.axes()); // [B, H, 1, 1]
+      Operand<TFloat32> max = states == null ? last : tf.math.maximum(states.get(0), last);
+      Operand<TFloat32> exponentials = masked.exp(a, max); // [B, H, T, R]
+      Operand<TFloat32> ones = a.onesColumn(more.values()); // [B, H, T, 1]
+      var sums = state(tf, exponentials, more.values(), keyMask);
+      var total = state(tf, ones, more.values(), keyMask);
+      Operand<TFloat32> before = states == null ? null : shrunk(tf, states, max);
+      Operand<TFloat32> counted = states == null ? null : states.get(2);
+
+      // To its own position, a key is larger than under a maximum that is yet to come.
+      Operand<TFloat32> q = map.side(a, more.queries(), true); // [B, H, T, R]
+      int chunk = map.config().chunkFor(features, valueSize);
+      Algebra<TFloat64> w = new Algebra<>(tf, TFloat64.class);
+      var v = w.cast(more.values());
+      var mask = w.cast(keyMask);
+      var grown = tf.math.exp(tf.math.sub(w.cast(max), running(w, states, own))); // [B, H, T, 1]
+      var seen =
+          LinearAttention.causalSums(
+              tf, w.cast(q), w.cast(exponentials), v, mask, chunk, wide(w, before));
+      var counts =
+          LinearAttention.causalSums(
+              tf, w.cast(ones), w.cast(ones), v, mask, chunk, wide(w, counted));
+      var epsilon = w.times(w.cast(a.sum(q, -1)), map.config().exponentialEpsilon());
+      var all = tf.math.add(tf.math.mul(grown, seen), tf.math.mul(epsilon, counts));
+      var narrow = a.cast(w.times(all, e.ratio())); // [B, H, T, V+1]
+      return new Advance(
+          LinearAttention.divided(tf, narrow, attention.denominator()),
+          List.of(
+              max,
+              before == null ? sums : tf.math.add(before, sums),
+              counted == null ? total : tf.math.add(counted, total)));
+    }
+
+    private static Operand<TFloat64> wide(Algebra<TFloat64> w, Operand<TFloat32> x) {
+      return x == null ? null : w.cast(x);
+    }
+
+    /** The maximum up to each position, {@code [B, H, T, 1]}, which has no op of its own. */
+    private static Operand<TFloat64> running(
+        Algebra<TFloat64> w, List<Operand<TFloat32>> states, Operand<TFloat32> own) {
+      Ops tf = w.tf();
+      var all = states == null ? own : tf.concat(List.of(states.get(0), own), tf.constant(2));
+      var sharp = tf.math.cumulativeLogsumexp(w.times(w.cast(all), SHARPNESS), tf.constant(2));
+      Operand<TFloat64> running = w.times(sharp, 1 / SHARPNESS); // [B, H, T or T+1, 1]
+      return states == null
+          ? running
+          : tf.slice(running, tf.array(0, 0, 1, 0), tf.array(-1, -1, -1, -1));
     }
 
     @Override
@@ -167,17 +216,27 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
       Operand<TFloat32> v = one.values();
       Algebra<TFloat32> a = Algebra.of(tf, one.keys());
       var e = map.exponents(a, one.keys());
-      Operand<TFloat32> before = states.get(0); // [B, H, 1, 1]
-      var max = tf.math.maximum(before, a.max(e.projected(), LENGTH_AND_FEATURES.axes()));
-      Operand<TFloat32> shrunk =
-          tf.math.mul(states.get(1), tf.math.exp(tf.math.sub(before, max))); // [B, H, V+1, R]
-      var sums = tf.math.add(shrunk, state(tf, e.exp(a, max), v, null));
+      var own = a.max(e.projected(), LENGTH_AND_FEATURES.axes()); // [B, H, 1, 1]
+      Operand<TFloat32> max = tf.math.maximum(states.get(0), own);
+      var sums = tf.math.add(shrunk(tf, states, max), state(tf, e.exp(a, max), v, null));
       var total = tf.math.add(states.get(2), state(tf, a.onesColumn(v), v, null));
-      var guarded = tf.math.add(sums, a.times(total, map.config().exponentialEpsilon()));
-      Operand<TFloat32> state = a.times(guarded, e.ratio()); // [B, H, V+1, R]
+      Operand<TFloat32> state = guarded(a, sums, total, e.ratio()); // [B, H, V+1, R]
       Operand<TFloat32> q = map.side(a, one.queries(), true); // [B, H, 1, R]
-      var out = LinearAttention.read(tf, q, state, map.config().denominator());
+      var out = LinearAttention.read(tf, q, state, attention.denominator());
       return new Advance(out, List.of(max, sums, total));
+    }
+
+    /** The sums under a maximum that has grown, {@code [B, H, V+1, R]}. */
+    private static Operand<TFloat32> shrunk(
+        Ops tf, List<Operand<TFloat32>> states, Operand<TFloat32> max) {
+      return tf.math.mul(states.get(1), tf.math.exp(tf.math.sub(states.get(0), max)));
+    }
+
+    /** What queries see: the sums of features, which all have ε, {@code [B, H, V+1, R]}. */
+    private Operand<TFloat32> guarded(
+        Algebra<TFloat32> a, Operand<TFloat32> sums, Operand<TFloat32> total, double ratio) {
+      var epsilon = a.times(total, map.config().exponentialEpsilon());
+      return a.times(a.tf().math.add(sums, epsilon), ratio);
     }
   }
 }

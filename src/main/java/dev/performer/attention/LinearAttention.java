@@ -113,11 +113,34 @@ public final class LinearAttention {
    * @param v {@code [B, H, S, V]}
    * @param keyMask {@code [B, S]}, 1 = keep, or null
    * @param c C, the chunk length
+   * @param earlier {@link #state} of positions before these, or null
    * @return {@code [B, H, L, V]}
-   * @see <a href="https://arxiv.org/abs/2009.14794">Performers, section 2.5.1 and algorithm 1</a>
    */
   public static <T extends TFloating> Operand<T> causal(
-      Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask, Denominator by, int c) {
+      Ops tf,
+      Operand<T> q,
+      Operand<T> k,
+      Operand<T> v,
+      Operand<T> keyMask,
+      Denominator by,
+      int c,
+      Operand<T> earlier) {
+    return divided(tf, causalSums(tf, q, k, v, keyMask, c, earlier), by);
+  }
+
+  /**
+   * The same before the division, {@code [B, H, L, V+1]}.
+   *
+   * @see <a href="https://arxiv.org/abs/2009.14794">Performers, section 2.5.1 and algorithm 1</a>
+   */
+  static <T extends TFloating> Operand<T> causalSums(
+      Ops tf,
+      Operand<T> q,
+      Operand<T> k,
+      Operand<T> v,
+      Operand<T> keyMask,
+      int c,
+      Operand<T> earlier) {
     Algebra<T> a = Algebra.of(tf, q);
     Chunks chunks = Chunks.of(tf, q, c);
     Operand<T> qs = chunks.split(q); // [B, H, N, C, R]
@@ -130,11 +153,13 @@ public final class LinearAttention {
     Operand<T> clean = tf.select(finite, states, a.constant(0));
     Operand<T> poison = tf.math.cumsum(overflow, tf.constant(2), Cumsum.exclusive(true));
     Operand<T> before = chunks.exclusivePrefixSum(clean); // [B, H, N, V+1, R]
+    if (earlier != null) {
+      before = tf.math.add(before, tf.expandDims(earlier, tf.constant(2)));
+    }
     Operand<T> scores = a.matMulTransposed(qs, ks); // [B, H, N, C, C]
     Operand<T> triangle = tf.linalg.bandPart(scores, tf.constant(-1L), tf.constant(0L));
-    Operand<T> earlier = tf.math.add(a.matMulTransposed(qs, before), poison);
-    Operand<T> sums = tf.math.add(a.matMul(triangle, vs), earlier); // [B, H, N, C, V+1]
-    return divided(tf, chunks.join(sums), by);
+    Operand<T> seen = tf.math.add(a.matMulTransposed(qs, before), poison);
+    return chunks.join(tf.math.add(a.matMul(triangle, vs), seen));
   }
 
   /**

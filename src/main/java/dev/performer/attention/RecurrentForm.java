@@ -7,7 +7,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
 /**
- * Causal attention that carries a state: a whole prompt at once, then one position at a time. What
+ * Causal attention that carries a state: positions in pieces of any length, or one at a time. What
  * a position gets is what the parallel form gives the last position of the same prefix.
  */
 public interface RecurrentForm {
@@ -21,11 +21,12 @@ public interface RecurrentForm {
   List<State> states();
 
   /**
-   * Takes prompts of T positions in; rows of the mask, {@code [B, T]}, 1 = token, end in padding,
-   * whose outputs mean nothing.
+   * Takes T positions in after what gave {@code states}, null for nothing. Rows of the mask, {@code
+   * [B, T]}, 1 = token, end in padding, whose outputs mean nothing; a row of padding only keeps its
+   * state. States that grow hold padding, too, and mark it as such.
    */
-  Advance prefill(Ops tf, Projected all, Operand<TFloat32> keyMask);
+  Advance extend(Ops tf, List<Operand<TFloat32>> states, Projected more, Operand<TFloat32> keyMask);
 
-  /** Takes one position in, T = 1, after what gave {@code states}. */
+  /** Takes one position in, T = 1, after what gave {@code states}, in less time. */
   Advance step(Ops tf, List<Operand<TFloat32>> states, Projected one);
 }

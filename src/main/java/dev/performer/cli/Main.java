@@ -34,6 +34,7 @@ import picocli.CommandLine.Spec;
       GenerateCommand.class,
       EmbedCommand.class,
       ScoreCommand.class,
+      ServeCommand.class,
       ExportCommand.class,
       ConvertCommand.class,
       ApproximateCommand.class,

@@ -11,14 +11,21 @@ import dev.performer.recipe.RecipeData;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.study.BenchmarkedAttention;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import picocli.CommandLine;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
 /** How the values of options are read. */
 final class OptionValues {
+  // In seconds where there is no unit.
+  private static final Pattern TIME =
+      Pattern.compile("(\\d{1,9}(?:\\.\\d{1,3})?)(ms|s|m|h|)", Pattern.CASE_INSENSITIVE);
+
   private OptionValues() {}
 
   static void register(CommandLine line) {
@@ -33,6 +40,23 @@ final class OptionValues {
     registerLabels(line, ModelOptions.MaskedTokens.class);
     registerLabels(line, TextEmbedding.Pooling.class);
     line.registerConverter(Path.class, OptionValues::path);
+    line.registerConverter(Duration.class, OptionValues::time);
+  }
+
+  private static Duration time(String text) {
+    Matcher time = TIME.matcher(text.strip());
+    if (!time.matches()) {
+      throw new TypeConversionException("'" + text + "' is no time such as 500ms, 30s, 5m or 1h");
+    }
+    double millis =
+        Double.parseDouble(time.group(1))
+            * switch (time.group(2).toLowerCase(Locale.ROOT)) {
+              case "ms" -> 1;
+              case "m" -> 60_000;
+              case "h" -> 3_600_000;
+              default -> 1000;
+            };
+    return Duration.ofMillis(Math.round(millis));
   }
 
   private static Path path(String text) {

@@ -110,6 +110,7 @@ final class CsvSink implements RowSink {
       case INT8 -> Byte.toString(all.get(at));
       case UINT8 -> Integer.toString(all.get(at) & 0xff);
       case BOOL -> all.get(at) == 0 ? "false" : "true";
+      case STRING -> throw new IllegalStateException("texts are no numbers");
     };
   }
 

@@ -116,6 +116,11 @@ public final class JsonTokenizer implements Tokenizer {
     return TokenizerFiles.sentencePiece(checkpoint);
   }
 
+  /** The Jinja template beside a checkpoint that makes a prompt of a conversation. */
+  public static Optional<String> chatTemplateBeside(Path checkpoint) {
+    return TokenizerFiles.chatTemplate(checkpoint);
+  }
+
   /** The bytes of its tokenizer.json. */
   public byte[] file() {
     return file.clone();

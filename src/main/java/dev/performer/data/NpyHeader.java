@@ -49,7 +49,10 @@ record NpyHeader(
     Matcher dimensions = field(SHAPE, text, where, "'shape', such as (2, 3)");
     String code = descr.group(2) + descr.group(3);
     NpyType type =
-        Stream.of(NpyType.values()).filter(t -> t.code().equals(code)).findFirst().orElse(null);
+        Stream.of(NpyType.values())
+            .filter(t -> t != NpyType.STRING && t.code().equals(code))
+            .findFirst()
+            .orElse(null);
     String unknown =
         "%s: element type '%s' is not supported; use float32, float64, int32 or int64";
     boolean isText = "USO".indexOf(code.charAt(0)) >= 0;
@@ -103,13 +106,13 @@ record NpyHeader(
   }
 
   /** Writes one for little-endian elements in C order. */
-  static void write(OutputStream out, NpyType type, long[] shape) throws IOException {
+  static void write(OutputStream out, String code, long[] shape) throws IOException {
     String sizes = Arrays.toString(shape).replaceAll("[\\[\\]]", "");
     String text = "(" + sizes + (shape.length == 1 ? ",)" : ")");
-    String order = type.size() == 1 ? "|" : "<";
+    String order = code.matches("S.*|.1") ? "|" : "<";
     String header =
         "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }"
-            .formatted(order, type.code(), text);
+            .formatted(order, code, text);
     int padding = 63 - (10 + header.length()) % 64;
     byte[] bytes = (header + " ".repeat(padding) + "\n").getBytes(StandardCharsets.US_ASCII);
     out.write(MAGIC);

@@ -2,7 +2,7 @@ package dev.performer.data;
 
 import java.util.Locale;
 
-/** The NumPy element types that go in and out of {@code .npz} files. */
+/** The NumPy element types that models take and give. */
 public enum NpyType {
   FLOAT32("f4"),
   FLOAT64("f8"),
@@ -13,7 +13,9 @@ public enum NpyType {
   UINT8("u1"),
   UINT16("u2"),
   UINT32("u4"),
-  BOOL("b1");
+  BOOL("b1"),
+  /** Texts, or bytes that are no text, each of a length of its own. */
+  STRING("S");
 
   private final String code;
 
@@ -31,8 +33,8 @@ public enum NpyType {
     return name().toLowerCase(Locale.ROOT);
   }
 
-  /** Bytes of one element. */
+  /** Bytes of one element; 0 where each has a length of its own. */
   public int size() {
-    return code.charAt(1) - '0';
+    return this == STRING ? 0 : code.charAt(1) - '0';
   }
 }

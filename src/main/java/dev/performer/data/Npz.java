@@ -10,6 +10,7 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalDateTime;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -77,6 +78,13 @@ public final class Npz {
         "%s: not an .npz (%s); write it with numpy.savez".formatted(file, why), e);
   }
 
+  /** The numeric arrays of a file as a person sees them: type and shape. */
+  public static List<String> shapes(Path file) {
+    return NpzRows.headers(file).entrySet().stream()
+        .map(e -> e.getKey() + " " + e.getValue().type().label() + Arrays.toString(e.getValue().shape()))
+        .toList();
+  }
+
   private static void requireRoom(List<? extends ZipEntry> entries, Path file, long most) {
     // The largest is there twice while it is read.
     var sizes = entries.stream().mapToDouble(e -> Math.max(0, e.getSize())).summaryStatistics();
@@ -94,8 +102,16 @@ public final class Npz {
         out -> {
           try (ZipOutputStream zip = new ZipOutputStream(out)) {
             for (Map.Entry<String, NpyArray> e : arrays.entrySet()) {
-              begin(zip, e.getKey(), e.getValue().type(), e.getValue().shape());
-              zip.write(e.getValue().bytes());
+              NpyArray array = e.getValue();
+              boolean isText = array.type() == NpyType.STRING;
+              List<byte[]> strings = isText ? array.strings() : List.of();
+              int widest = Math.max(1, strings.stream().mapToInt(s -> s.length).max().orElse(0));
+              String code = array.type().code() + (isText ? widest : "");
+              begin(zip, e.getKey(), code, array.shape());
+              zip.write(isText ? new byte[0] : array.bytes());
+              for (byte[] string : strings) { // NumPy's are of one width, with zeros behind
+                zip.write(Arrays.copyOf(string, widest));
+              }
             }
           }
         });
@@ -123,12 +139,12 @@ public final class Npz {
   }
 
   /** Begins an array, whose elements come next. The same arrays make the same bytes. */
-  static void begin(ZipOutputStream zip, String name, NpyType type, long[] shape)
+  static void begin(ZipOutputStream zip, String name, String code, long[] shape)
       throws IOException {
     ZipEntry entry = new ZipEntry(name + ".npy");
     entry.setTimeLocal(EPOCH);
     zip.putNextEntry(entry);
-    NpyHeader.write(zip, type, shape);
+    NpyHeader.write(zip, code, shape);
   }
 
   private static byte[] fromColumnMajor(byte[] bytes, long[] shape, int size) {

@@ -69,7 +69,7 @@ final class NpzSink implements RowSink {
           shape[d] = Math.max(shape[d], one[d]);
         }
       }
-      Npz.begin(zip, field.name(), field.type(), shape);
+      Npz.begin(zip, field.name(), field.type().code(), shape);
       long[] inner = Arrays.copyOfRange(shape, 1, shape.length);
       byte[] row = new byte[Math.toIntExact(NpyArray.bytes(field.type(), inner))];
       for (Path part : parts) {

@@ -198,6 +198,7 @@ final class ParquetColumn {
       case INT64 -> to.putLong(reader.getLong());
       case FLOAT32 -> to.putFloat(reader.getFloat());
       case FLOAT64 -> to.putDouble(reader.getDouble());
+      case STRING -> throw new IllegalStateException("texts are no numbers");
     }
   }
 }

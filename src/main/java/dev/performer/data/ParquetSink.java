@@ -176,6 +176,7 @@ final class ParquetSink implements RowSink {
       case INT8 -> to.addInteger(all.get(at));
       case UINT8 -> to.addInteger(all.get(at) & 0xff);
       case BOOL -> to.addBoolean(all.get(at) != 0);
+      case STRING -> throw new IllegalStateException("texts are no numbers");
     }
   }
 

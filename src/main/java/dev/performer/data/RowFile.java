@@ -46,6 +46,11 @@ abstract class RowFile implements AutoCloseable {
     before = rows;
   }
 
+  /** Whether rows hold token ids, not texts. */
+  boolean isIds() {
+    return false;
+  }
+
   /** The next row, or null behind the last. */
   abstract Row next();
 
@@ -242,6 +247,11 @@ abstract class RowFile implements AutoCloseable {
     }
 
     @Override
+    boolean isIds() {
+      return !isText;
+    }
+
+    @Override
     long skip(long most) {
       long over = Math.min(most, rows.rows() - count);
       rows.skip(over);
@@ -289,6 +299,11 @@ abstract class RowFile implements AutoCloseable {
       return rank < 1
           ? Field.number(name, header.type())
           : Field.numbers(name, header.type(), rank, width, false);
+    }
+
+    @Override
+    boolean isIds() {
+      return true;
     }
 
     @Override

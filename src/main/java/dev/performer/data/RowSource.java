@@ -63,6 +63,13 @@ public record RowSource(
     }
   }
 
+  /** Whether the rows of these files hold token ids, not texts. */
+  public static boolean isIds(List<Path> places, Columns columns) {
+    try (RowFile first = RowFile.open(files(places.get(0)).get(0), columns, OptionalInt.empty())) {
+      return first.isIds();
+    }
+  }
+
   private static List<Path> files(Path place) {
     boolean isFolder = Files.isDirectory(place);
     boolean isPattern = place.toString().matches(".*[*?\\[{].*") && !Files.exists(place);

@@ -23,6 +23,7 @@ import java.util.zip.ZipFile;
 final class TokenizerFiles {
   private static final String SETTINGS = "tokenizer_config.json";
   private static final String MERGES = "merges.txt";
+  private static final String CHAT_TEMPLATE = "chat_template.jinja";
   private static final List<String> SENTENCE_PIECE =
       List.of("sentencepiece.bpe.model", "spiece.model", "tokenizer.model");
   private static final int LONGEST = 256 << 20;
@@ -95,6 +96,33 @@ final class TokenizerFiles {
     }
     var files = SENTENCE_PIECE.stream().map(folder::resolve).filter(Files::isRegularFile);
     return files.findFirst();
+  }
+
+  /**
+   * The template of conversations beside a checkpoint: in a file of its own, or in the tokenizer's
+   * settings, where it may be one of several.
+   */
+  static Optional<String> chatTemplate(Path checkpoint) {
+    Path folder =
+        Files.isDirectory(checkpoint) ? checkpoint : checkpoint.toAbsolutePath().getParent();
+    Path own = folder.resolve(CHAT_TEMPLATE);
+    Path settings = folder.resolve(SETTINGS);
+    try {
+      if (Files.isRegularFile(own)) {
+        return Optional.of(RegularFiles.readString(own));
+      } else if (!Files.isRegularFile(settings)) {
+        return Optional.empty();
+      }
+    } catch (IOException e) {
+      throw DataFile.unreadable(own, e);
+    }
+    JsonNode template = StrictJson.readTree(settings).path("chat_template");
+    for (JsonNode named : template) {
+      if (named.path("name").asText().equals("default")) {
+        template = named.path("template");
+      }
+    }
+    return Optional.ofNullable(template.textValue());
   }
 
   private static Optional<JsonTokenizer> read(Path folder, String name) {

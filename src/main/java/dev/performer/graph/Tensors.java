@@ -76,9 +76,14 @@ public final class Tensors {
 
   /** A tensor of any numeric type from its bytes, whose position does not move. */
   public static Tensor ofBytes(DataType type, Shape shape, ByteBuffer littleEndian) {
+    if (littleEndian.hasArray()) {
+      int start = littleEndian.arrayOffset() + littleEndian.position();
+      var view = DataBuffers.of(littleEndian.array(), false, false);
+      return Tensor.of(javaType(type), shape, view.slice(start, littleEndian.remaining()));
+    }
     byte[] bytes = new byte[littleEndian.remaining()];
     littleEndian.duplicate().get(bytes);
-    return Tensor.of(javaType(type), shape, DataBuffers.of(bytes));
+    return Tensor.of(javaType(type), shape, DataBuffers.of(bytes, false, false));
   }
 
   public static float[] floats(Tensor tensor) {

@@ -183,6 +183,11 @@ public final class Performer {
     return outputs(tf, encoder.apply(tf, tokens, null, at, context), null, null, none);
   }
 
+  /** Logits of hidden states, {@code [..., E]} to {@code [..., V]}; null without such a head. */
+  Operand<TFloat32> tokenLogits(Ops tf, Operand<TFloat32> hidden) {
+    return heads.tokenLogits(tf, hidden);
+  }
+
   private Rotation rotation(Ops tf, Operand<TInt32> positions) {
     boolean isRotary = config.positions() == Positions.ROTARY;
     return isRotary ? Rotation.at(tf, positions, config.headSize()) : null;

@@ -13,12 +13,14 @@ import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Gather;
+import org.tensorflow.types.TBool;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * A causal language model one token at a time: prompts once, then a step per token whose time does
- * not grow with the sequence (exact heads excepted).
+ * A causal language model that reads a sequence in pieces, with states between them: prompts whole
+ * or in parts, then a step per token whose time does not grow with the sequence (exact heads
+ * excepted).
  */
 public final class RecurrentDecoder {
   private final Performer model;
@@ -65,14 +67,56 @@ public final class RecurrentDecoder {
       counts = tf.math.add(lengths, tf.constant(1));
     }
     var positions = Sequences.positions(tf, read, 0); // [T]
-    var isReal = tf.math.less(positions, tf.expandDims(counts, tf.constant(1)));
-    Operand<TFloat32> mask = tf.dtypes.cast(isReal, TFloat32.class); // [B, T]
+    var isReal = tf.math.less(positions, tf.expandDims(counts, tf.constant(1))); // [B, T]
+    return read(tf, read, counts, isReal, positions, null);
+  }
+
+  /**
+   * Reads more of texts, {@code [B, T]}, rows filled up at their end, of lengths {@code [B]}, after
+   * the states by name; position {@code [B]} is that of each row's first token here. A row of
+   * length 0 keeps its state, and its logits mean nothing.
+   */
+  public Advance extend(
+      Ops tf,
+      Operand<TInt32> tokens,
+      Operand<TInt32> lengths,
+      Operand<TInt32> position,
+      Map<String, ? extends Operand<TFloat32>> before) {
+    var offsets = Sequences.positions(tf, tokens, 0); // [T]
+    var column = tf.constant(1);
+    var isReal = tf.math.less(offsets, tf.expandDims(lengths, column)); // [B, T]
+    var positions = tf.math.add(tf.expandDims(position, column), offsets);
+    // Padding may stand where the model has no position.
+    return read(tf, tokens, lengths, isReal, tf.select(isReal, positions, tf.constant(0)), before);
+  }
+
+  private Advance read(
+      Ops tf,
+      Operand<TInt32> tokens,
+      Operand<TInt32> counts,
+      Operand<TBool> isReal,
+      Operand<TInt32> positions,
+      Map<String, ? extends Operand<TFloat32>> before) {
+    Operand<TFloat32> mask = tf.dtypes.cast(isReal, TFloat32.class);
     Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
     Performer.Mixing mixing =
-        (layer, own) -> keep(layer, states, layers.get(layer).prefill(tf, own, mask));
-    var logits = model.applyPiece(tf, read, positions, mixing).logits();
-    var last = tf.expandDims(tf.math.sub(counts, tf.constant(1)), tf.constant(1)); // [B, 1]
-    return advance(tf, tf.gather(logits, last, tf.constant(1), Gather.batchDims(1L)), states);
+        (layer, own) ->
+            keep(layer, states, layers.get(layer).extend(tf, own(layer, before), own, mask));
+    var hidden = model.applyPiece(tf, tokens, positions, mixing).sequence(); // [B, T, E]
+    var lastIndex = tf.math.maximum(tf.math.sub(counts, tf.constant(1)), tf.constant(0));
+    var column = tf.expandDims(lastIndex, tf.constant(1)); // [B, 1]
+    Operand<TFloat32> last = tf.gather(hidden, column, tf.constant(1), Gather.batchDims(1L));
+    return advance(tf, model.tokenLogits(tf, last), states);
+  }
+
+  /** The states of one layer, in its order; null for none. */
+  private List<Operand<TFloat32>> own(int layer, Map<String, ? extends Operand<TFloat32>> states) {
+    if (states == null) {
+      return null;
+    }
+    List<Operand<TFloat32>> own = new ArrayList<>();
+    layers.get(layer).states().forEach(state -> own.add(states.get(name(layer, state))));
+    return own;
   }
 
   /**
@@ -86,12 +130,7 @@ public final class RecurrentDecoder {
       Map<String, ? extends Operand<TFloat32>> before) {
     Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
     Performer.Mixing mixing =
-        (layer, projected) -> {
-          RecurrentHeads heads = layers.get(layer);
-          List<Operand<TFloat32>> own = new ArrayList<>();
-          heads.states().forEach(state -> own.add(before.get(name(layer, state))));
-          return keep(layer, states, heads.step(tf, own, projected));
-        };
+        (layer, own) -> keep(layer, states, layers.get(layer).step(tf, own(layer, before), own));
     var column = tf.expandDims(token, tf.constant(1)); // [B, 1]
     var at = tf.expandDims(position, tf.constant(1));
     return advance(tf, model.applyPiece(tf, column, at, mixing).logits(), states);

@@ -46,33 +46,35 @@ public record RecurrentHeads(int heads, List<Part> parts) implements RecurrentFo
   }
 
   @Override
-  public Advance prefill(Ops tf, Projected all, Operand<TFloat32> mask) {
-    List<Advance> advances = new ArrayList<>();
-    for (Part part : parts) {
-      Projected own = all.some(tf, part.first(), part.count(), heads);
-      advances.add(part.form().prefill(tf, own, mask));
-    }
-    return joined(tf, advances);
+  public Advance extend(
+      Ops tf, List<Operand<TFloat32>> states, Projected more, Operand<TFloat32> keyMask) {
+    return joined(tf, states, more, (form, own, some) -> form.extend(tf, own, some, keyMask));
   }
 
   @Override
   public Advance step(Ops tf, List<Operand<TFloat32>> states, Projected one) {
+    return joined(tf, states, one, (form, own, some) -> form.step(tf, own, some));
+  }
+
+  private interface Advancing {
+    Advance of(RecurrentForm form, List<Operand<TFloat32>> states, Projected some);
+  }
+
+  private Advance joined(
+      Ops tf, List<Operand<TFloat32>> states, Projected all, Advancing advancing) {
     List<Advance> advances = new ArrayList<>();
     int at = 0;
     for (Part part : parts) {
-      Projected own = one.some(tf, part.first(), part.count(), heads);
       int end = at + part.form().states().size();
-      advances.add(part.form().step(tf, states.subList(at, end), own));
+      var own = states == null ? null : states.subList(at, end);
+      Projected some = all.some(tf, part.first(), part.count(), heads);
+      advances.add(advancing.of(part.form(), own, some));
       at = end;
     }
-    return joined(tf, advances);
-  }
-
-  private static Advance joined(Ops tf, List<Advance> parts) {
     return parts.size() == 1
-        ? parts.get(0)
+        ? advances.get(0)
         : new Advance(
-            tf.concat(parts.stream().map(Advance::output).toList(), tf.constant(1)),
-            parts.stream().flatMap(part -> part.states().stream()).toList());
+            tf.concat(advances.stream().map(Advance::output).toList(), tf.constant(1)),
+            advances.stream().flatMap(advance -> advance.states().stream()).toList());
   }
 }

@@ -45,7 +45,8 @@ public record Converter(FavorConversion conversion) {
     var origin = origin(old).madeFrom(source, List.of(note)); // metrics were of exact attention
     var card =
         ModelCard.of(config.attentionOf(0), old.vocabulary(), lm, origin)
-            .withEmbedding(old.embedding());
+            .withEmbedding(old.embedding())
+            .withChatTemplate(old.chatTemplate());
     PerformerModels.write(config, converted.weights(), card, target, replace);
     return new Outcome(target, converted.layers(), note);
   }

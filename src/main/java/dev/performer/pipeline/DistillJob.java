@@ -145,6 +145,7 @@ public final class DistillJob extends Job<DistillJob> {
     return ModelCard.of(old.attention(), old.vocabulary(), old.languageModel(), provenance)
         .withConfig(old.config())
         .withEmbedding(old.embedding())
+        .withChatTemplate(old.chatTemplate())
         .withData(old.data());
   }
 

@@ -7,27 +7,33 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.model.TextEmbedding;
 import dev.performer.model.TextEmbedding.Pooling;
+import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 
 /**
  * Turns sequences into vectors, with a model's signature {@code embed} or with any output that has
  * vectors, pooled and normalised as the model records it.
  *
- * <p>* Safe for use by several threads.
+ * <p>Safe for use by several threads.
  */
 public final class Embedder implements AutoCloseable {
   private static final int BATCH = 8;
 
   private final EmbeddingSpec spec;
   private final TokenInput.Runner runner;
+  private final Optional<SavedModelPredictor> owned;
 
-  private Embedder(EmbeddingSpec spec) {
+  private Embedder(
+      EmbeddingSpec spec, SignatureRunner loaded, Optional<SavedModelPredictor> owned) {
     this.spec = spec;
-    runner = TokenInput.Runner.load(spec.input());
+    this.owned = owned;
+    runner = new TokenInput.Runner(loaded, spec.input());
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -42,7 +48,18 @@ public final class Embedder implements AutoCloseable {
 
   /** Loads a model whose vectors are known. */
   public static Embedder load(EmbeddingSpec spec) {
-    return new Embedder(spec);
+    var loaded = SavedModelPredictor.load(spec.input().model());
+    return new Embedder(spec, loaded, Optional.of(loaded));
+  }
+
+  /** On a model that is loaded, and stays the caller's. */
+  public static Embedder of(Predictor loaded) {
+    return of(loaded, EmbeddingSpec.of(loaded.model()));
+  }
+
+  /** The same with vectors of another kind. */
+  public static Embedder of(Predictor loaded, EmbeddingSpec spec) {
+    return new Embedder(spec, loaded.runner(), Optional.empty());
   }
 
   /** How the model takes sequences, and reads them from files. */
@@ -80,7 +97,12 @@ public final class Embedder implements AutoCloseable {
     return runner.run(sequences, batch, isEven, List.of(spec.output()), this::vectors);
   }
 
-  private Map<String, NpyArray> vectors(
+  /** What it gives for many rows; it stays usable as long as this. */
+  public RowModel rows() {
+    return new EmbeddedRows(this, spec, runner);
+  }
+
+  Map<String, NpyArray> vectors(
       Map<String, NpyArray> outputs, List<int[]> ids, int length) {
     NpyArray states = outputs.get(spec.output());
     boolean isVector = states.shape().length == 2;
@@ -144,9 +166,9 @@ public final class Embedder implements AutoCloseable {
     return vector;
   }
 
-  /** Frees the model. */
+  /** Frees the model that was loaded for it. */
   @Override
   public void close() {
-    runner.close();
+    owned.ifPresent(SavedModelPredictor::close);
   }
 }

@@ -35,6 +35,15 @@ public record LanguageModelSpec(
   /** Which tokens its logits depend on; unknown where it does not run. */
   Causality causality() {
     try (var predictor = SavedModelPredictor.load(model.directory(), SavedModelPredictor.TIMEOUT)) {
+      return causality(predictor);
+    } catch (PerformerException e) {
+      return Causality.UNKNOWN;
+    }
+  }
+
+  /** The same of a model that is loaded. */
+  Causality causality(SavedModelPredictor predictor) {
+    try {
       TokenInput input = input();
       return PrefixModel.isOfEach(predictor, input, tensors.logits())
           ? Causality.of(input, new PositionReader(predictor, input.signature(), tensors.logits()))

@@ -122,6 +122,7 @@ record LanguageTuning(
       return ModelCard.of(attention, spec.cardVocabulary(), tensors(), provenance)
           .withConfig(old.map(ModelCard::config).orElse(null))
           .withEmbedding(old.map(ModelCard::embedding).orElse(null))
+          .withChatTemplate(old.map(ModelCard::chatTemplate).orElse(null))
           .withData(old.map(ModelCard::data).orElse(null));
     }
 

@@ -25,6 +25,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
+import org.tensorflow.proto.SignatureDef;
 
 /**
  * A model on disk and how it is used: signature, tensors, tokenizer, objective. What its options
@@ -96,6 +98,11 @@ public final class Model {
     return directory.signatures();
   }
 
+  /** The same as TensorFlow has them, whatever types they have. */
+  public Map<String, SignatureDef> signatureDefs() {
+    return directory.metaGraph().getSignatureDefMap();
+  }
+
   SavedModelDirectory directory() {
     return directory;
   }
@@ -129,10 +136,15 @@ public final class Model {
    * @throws PerformerException if it does not show that
    */
   public LanguageModelSpec languageModel() {
+    return languageModel(LanguageModelSpec::causality);
+  }
+
+  /** The same, where running it is up to the caller. */
+  LanguageModelSpec languageModel(Function<LanguageModelSpec, Causality> run) {
     LanguageModelSpec spec = spec(false);
     return spec.tensors().objective() != null
         ? spec
-        : spec.assumed(causality.computeIfAbsent(spec.tensors(), key -> spec.causality()));
+        : spec.assumed(causality.computeIfAbsent(spec.tensors(), key -> run.apply(spec)));
   }
 
   /**

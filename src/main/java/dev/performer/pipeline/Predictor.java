@@ -8,24 +8,30 @@ import dev.performer.data.TokenizedSequences;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
- * Runs signatures of any SavedModel, on named arrays or on texts. Safe for use by several threads,
- * unless a signature changes variables.
+ * A loaded SavedModel: runs its signatures on named arrays or on texts. {@link Embedder#of} and
+ * {@link Scorer#of} run on the same one. Safe for use by several threads, unless a signature
+ * changes variables.
  */
 public final class Predictor implements AutoCloseable {
   private static final int BATCH = 8;
 
   private final Model model;
-  private final SavedModelPredictor predictor;
+  private final SavedModelPredictor loaded;
+  private final SignatureRunner runner;
 
-  private Predictor(Model model, Duration timeout) {
+  private Predictor(Model model, SavedModelPredictor loaded, SignatureRunner runner) {
     this.model = model;
-    predictor = SavedModelPredictor.load(model.directory(), timeout);
+    this.loaded = loaded;
+    this.runner = runner;
   }
 
   /** Loads a model, as {@link Model#open(Path)} takes it. */
@@ -40,7 +46,13 @@ public final class Predictor implements AutoCloseable {
 
   /** The same. @param timeout how long loading, and then each run of a signature, may take */
   public static Predictor load(Model model, Duration timeout) {
-    return new Predictor(model, timeout);
+    var loaded = SavedModelPredictor.load(model.directory(), timeout);
+    return new Predictor(model, loaded, loaded);
+  }
+
+  /** The same loaded model, with signatures run in another way; closing either frees it. */
+  public Predictor through(UnaryOperator<SignatureRunner> way) {
+    return new Predictor(model, loaded, way.apply(runner));
   }
 
   /** What was loaded. */
@@ -63,8 +75,17 @@ public final class Predictor implements AutoCloseable {
 
   /** Runs a signature. */
   public Map<String, NpyArray> predict(String signature, Map<String, NpyArray> inputs) {
-    requireShort(inputs);
-    return predictor.predict(signature, inputs);
+    return predict(signature, inputs, model.directory().signature(signature).outputs().keySet());
+  }
+
+  /** The same for some of its outputs. @throws PerformerException also if it has no such output */
+  public Map<String, NpyArray> predict(
+      String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
+    model
+        .card()
+        .map(ModelCard::languageModel)
+        .ifPresent(fed -> fed.requireShort(inputs, model.path()));
+    return runner.predict(signature, inputs, outputs);
   }
 
   /** The same on texts. @throws PerformerException if the model's token ids mean nothing known */
@@ -81,12 +102,19 @@ public final class Predictor implements AutoCloseable {
    * @return the outputs with a row for each sequence, joined; 'tokens' [N, L] and 'lengths' [N]
    */
   public Map<String, NpyArray> predict(TokenInput input, TokenizedSequences sequences, int batch) {
-    var runner = new TokenInput.Runner(predictor, input);
-    List<String> names = runner.rowOutputs();
-    var all = input.signature().outputs().values();
-    String none = "%s: signature %s has no output with a row for each sequence; it has %s";
-    require(!names.isEmpty(), none, model.path(), input.signature().name(), all);
-    return runner.run(sequences, batch, true, names, (outputs, ids, length) -> outputs);
+    var rows = new TokenInput.Runner(runner, input);
+    List<String> names = rows.rowOutputs();
+    return rows.run(sequences, batch, true, names, (outputs, ids, length) -> outputs);
+  }
+
+  /** What it gives for many rows of sequences; it stays usable as long as this. */
+  public RowModel rows(TokenInput input) {
+    return new PredictedRows(this, new TokenInput.Runner(runner, input));
+  }
+
+  /** The same for rows of the arrays that a signature takes. */
+  public RowModel rows(String signature) {
+    return new PredictedArrays(this, model.directory().signature(signature));
   }
 
   /**
@@ -101,24 +129,24 @@ public final class Predictor implements AutoCloseable {
         .toList();
   }
 
-  /** TensorFlow would say that some index of a table of positions does not exist. */
-  private void requireShort(Map<String, NpyArray> inputs) {
-    var card = model.card().map(ModelCard::languageModel).orElse(null);
-    if (card == null || card.maxLength() == null || card.tokens() == null) {
-      return;
-    }
-    NpyArray tokens = inputs.get(card.tokens());
-    if (tokens != null && tokens.shape().length == 2) {
-      String text = "%s has %d tokens a row, but %s takes %d at most; cut the rows to that";
-      long length = tokens.shape()[1];
-      int most = card.maxLength();
-      require(length <= most, text, card.tokens(), length, model.path(), most);
-    }
+  /** What runs it, for others that share it. */
+  SavedModelPredictor loaded() {
+    return loaded;
+  }
+
+  /** The same, in the way that signatures are run. */
+  SignatureRunner runner() {
+    return runner;
+  }
+
+  /** How it is used as a language model. */
+  LanguageModelSpec languageModel() {
+    return model.languageModel(spec -> spec.causality(loaded));
   }
 
   /** Frees the model. */
   @Override
   public void close() {
-    predictor.close();
+    loaded.close();
   }
 }

@@ -21,7 +21,7 @@ import java.util.stream.IntStream;
  * the last. Texts of one batch are padded behind where no logits depend on what stands there, else
  * those of one length run together; a fixed length in front of {@code [B, V]}.
  */
-final class PrefixModel implements PrefixLogits, AutoCloseable {
+final class PrefixModel implements PrefixLogits {
   private static final String COST =
       "The model has no states to carry on: every new token reads the whole text again, so its cost grows with the text.";
 
@@ -37,7 +37,10 @@ final class PrefixModel implements PrefixLogits, AutoCloseable {
   private final int width;
   private final List<String> notes;
 
-  private PrefixModel(SavedModelPredictor predictor, LanguageModelSpec spec) {
+  /**
+   * Of a loaded model, which stays its owner's. @throws PerformerException if it continues no text
+   */
+  PrefixModel(SavedModelPredictor predictor, LanguageModelSpec spec) {
     this.predictor = predictor;
     input = spec.input();
     logits = spec.tensors().logits();
@@ -57,17 +60,6 @@ final class PrefixModel implements PrefixLogits, AutoCloseable {
     shifts = isEach && (known == null ? causality == Causality.EARLIER : known);
     int size = output.shape().isUnknown() ? -1 : (int) output.shape().get(-1);
     width = size > 0 ? size : after(List.of(new int[] {filler(input)})).length;
-  }
-
-  /** Loads a model. @throws PerformerException if its logits do not continue texts */
-  static PrefixModel load(LanguageModelSpec spec) {
-    var predictor = SavedModelPredictor.load(spec.model().directory(), SavedModelPredictor.TIMEOUT);
-    try {
-      return new PrefixModel(predictor, spec);
-    } catch (RuntimeException e) {
-      predictor.close();
-      throw e;
-    }
   }
 
   /** Whether an output is {@code [B, L, V]}; runs the model where its shape does not tell. */
@@ -190,10 +182,5 @@ final class PrefixModel implements PrefixLogits, AutoCloseable {
   /** Some token that stands where logits do not depend on it. */
   private static int filler(TokenInput input) {
     return IntStream.of(input.tokenizer().vocabulary().ordinaryIds()).findFirst().orElse(0);
-  }
-
-  @Override
-  public void close() {
-    predictor.close();
   }
 }

@@ -8,12 +8,14 @@ import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 
 /**
@@ -36,12 +38,14 @@ public final class Scorer implements AutoCloseable {
   private final LanguageModelSpec model;
   private final Vocabulary vocabulary;
   private final TokenInput.Runner runner;
+  private final Optional<SavedModelPredictor> owned;
 
-  private Scorer(LanguageModelSpec model) {
-    model.requireMaskToken();
+  private Scorer(
+      LanguageModelSpec model, SignatureRunner loaded, Optional<SavedModelPredictor> owned) {
     this.model = model;
+    this.owned = owned;
     vocabulary = model.vocabulary();
-    runner = TokenInput.Runner.load(model.input());
+    runner = new TokenInput.Runner(loaded, model.input());
   }
 
   /** Loads {@link Model#open(Path)}. @throws PerformerException if it is no language model */
@@ -56,7 +60,16 @@ public final class Scorer implements AutoCloseable {
 
   /** Loads a model that is used in a way of its own. */
   public static Scorer load(LanguageModelSpec model) {
-    return new Scorer(model);
+    model.requireMaskToken();
+    var loaded = SavedModelPredictor.load(model.input().model());
+    return new Scorer(model, loaded, Optional.of(loaded));
+  }
+
+  /** On a model that is loaded, and stays the caller's. */
+  public static Scorer of(Predictor loaded) {
+    LanguageModelSpec model = loaded.languageModel();
+    model.requireMaskToken();
+    return new Scorer(model, loaded.runner(), Optional.empty());
   }
 
   /** How the model takes sequences, and reads them from files. */
@@ -104,16 +117,26 @@ public final class Scorer implements AutoCloseable {
    * @throws PerformerException if one has a token id that the vocabulary lacks
    */
   public List<Score> score(TokenizedSequences sequences, int batch) {
-    List<int[]> ids = sequences.ids();
-    requireKnown(ids, sequences.source());
-    List<Guessed> all = guessed(sequences.encodings());
+    try {
+      return score(sequences.encodings(), 0, batch);
+    } catch (PerformerException e) {
+      throw e.in(sequences.source());
+    }
+  }
+
+  /** The same, padded to a length at least. */
+  List<Score> score(List<Tokenizer.Encoding> sequences, int length, int batch) {
+    List<int[]> ids = sequences.stream().map(Tokenizer.Encoding::ids).toList();
+    requireKnown(ids);
+    List<Guessed> all = guessed(sequences);
     int shift = model.isCausal() && !model.shiftsInputs() ? 1 : 0;
     List<double[]> tokens = ids.stream().map(row -> new double[row.length]).toList();
     int[] counted = new int[ids.size()];
     for (int next = 0; next < all.size(); ) {
-      int rows = rows(ids.get(all.get(next).sequence).length, batch);
+      int longest = Math.max(length, ids.get(all.get(next).sequence).length);
+      int rows = rows(longest, batch);
       List<Guessed> part = all.subList(next, Math.min(all.size(), next + rows));
-      Logits logits = run(part.stream().map(guessed -> given(guessed, ids)).toList());
+      Logits logits = run(part.stream().map(guessed -> given(guessed, ids)).toList(), length);
       for (int r = 0; r < part.size(); r++) {
         Guessed guessed = part.get(r);
         int[] right = ids.get(guessed.sequence);
@@ -146,7 +169,8 @@ public final class Scorer implements AutoCloseable {
     boolean isThere = position >= 0 && position < own;
     require(isThere, "the text has %d tokens, so none at position %d", own, position);
     int place = encoding.start() + position;
-    Logits logits = run(List.of(given(new Guessed(0, place, place + 1), List.of(encoding.ids()))));
+    var hidden = given(new Guessed(0, place, place + 1), List.of(encoding.ids()));
+    Logits logits = run(List.of(hidden), 0);
     List<String> tokens = vocabulary.tokens();
     return IntStream.range(0, Math.min(tokens.size(), logits.size()))
         .mapToObj(id -> new Guess(tokens.get(id), Math.exp(logits.logProbability(0, place, id))))
@@ -155,15 +179,19 @@ public final class Scorer implements AutoCloseable {
         .toList();
   }
 
-  /** Arrays 'tokens' [N, L] and 'lengths' [N] of sequences. */
-  public Map<String, NpyArray> arrays(TokenizedSequences sequences) {
-    return runner.arrays(sequences, sequences.longest());
+  /**
+   * What it gives for many rows; it stays usable as long as this.
+   *
+   * @param perToken whether tables have the log-likelihood of each token, too
+   */
+  public RowModel rows(boolean perToken) {
+    return new ScoredRows(this, model, perToken);
   }
 
-  private void requireKnown(List<int[]> sequences, String source) {
+  private void requireKnown(List<int[]> sequences) {
     int largest = sequences.stream().flatMapToInt(Arrays::stream).max().orElse(0);
-    String text = "%s: token id %d is not in the vocabulary, which has %d";
-    require(largest < vocabulary.size(), text, source, largest, vocabulary.size());
+    String text = "token id %d is not in the vocabulary, which has %d";
+    require(largest < vocabulary.size(), text, largest, vocabulary.size());
   }
 
   /** Causal models guess all tokens of a sequence at once, masked ones each on its own. */
@@ -202,8 +230,8 @@ public final class Scorer implements AutoCloseable {
     return input().rows((int) Math.max(1, Math.min(batch, MOST_BYTES / bytes)));
   }
 
-  private Logits run(List<int[]> rows) {
-    int length = input().length(TokenInput.Runner.longest(rows));
+  private Logits run(List<int[]> rows, int least) {
+    int length = input().length(Math.max(least, TokenInput.Runner.longest(rows)));
     String name = model.tensors().logits();
     NpyArray logits = runner.run(rows, length, List.of(name)).get(name);
     if (logits == null || logits.shape().length != 3 || logits.shape()[1] != length) {
@@ -229,9 +257,9 @@ public final class Scorer implements AutoCloseable {
     }
   }
 
-  /** Frees the model. */
+  /** Frees the model that was loaded for it. */
   @Override
   public void close() {
-    runner.close();
+    owned.ifPresent(SavedModelPredictor::close);
   }
 }

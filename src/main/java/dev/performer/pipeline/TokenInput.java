@@ -3,17 +3,18 @@ package dev.performer.pipeline;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.data.Field;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
+import dev.performer.data.RowFormat;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
 import dev.performer.savedmodel.PositionTable;
-import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.SignatureRunner;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TensorSpec;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -46,6 +47,20 @@ public record TokenInput(
     List<String> notes) {
   /** Longer sequences are cropped where no length is given. */
   public static final int DEFAULT_LENGTH = 1024;
+
+  /** Tokens of rows, in arrays. */
+  static final Field LENGTHS = Field.number("lengths", NpyType.INT32).in(RowFormat.NPZ);
+
+  /** The ids of rows. @param isInTables whether tables have them, or arrays alone */
+  Field tokens(boolean isInTables) {
+    long pad = tokenizer.vocabulary().pad().orElse(0);
+    Field ids = Field.numbers("tokens", NpyType.INT32, 1, 0, true).padded(pad);
+    return isInTables ? ids.in(RowFormat.NPZ, RowFormat.PARQUET) : ids.in(RowFormat.NPZ);
+  }
+
+  static NpyArray number(int value) {
+    return NpyArray.of(new int[] {value});
+  }
 
   static TokenInput of(
       Model model, SignatureSpec spec, LanguageModel fed, Tokenizer tokenizer, List<String> notes) {
@@ -177,11 +192,7 @@ public record TokenInput(
   }
 
   /** Runs a signature on rows of unequal lengths: pads, masks, and cuts padding off. */
-  record Runner(SavedModelPredictor predictor, TokenInput input) implements AutoCloseable {
-    static Runner load(TokenInput input) {
-      return new Runner(SavedModelPredictor.load(input.model()), input);
-    }
-
+  record Runner(SignatureRunner predictor, TokenInput input) {
     /** What is kept of a batch's outputs. */
     interface Kept {
       Map<String, NpyArray> of(Map<String, NpyArray> outputs, List<int[]> ids, int length);
@@ -203,11 +214,16 @@ public record TokenInput(
       return outputs;
     }
 
-    /** The outputs that have a row for each sequence, as far as their shapes tell. */
+    /** The outputs that have a row for each sequence, as far as their shapes tell; sorted. */
     List<String> rowOutputs() {
       TensorSpec tokens = input.signature().input(input.tokens());
       var outputs = input.signature().outputs().values().stream();
-      return outputs.filter(o -> o.follows(tokens, 1)).map(TensorSpec::name).toList();
+      List<String> names =
+          outputs.filter(o -> o.follows(tokens, 1)).map(TensorSpec::name).sorted().toList();
+      Object all = input.signature().outputs().values();
+      String none = "%s: signature %s has no output with a row for each sequence; it has %s";
+      require(!names.isEmpty(), none, input.model(), input.signature().name(), all);
+      return names;
     }
 
     /**
@@ -238,7 +254,7 @@ public record TokenInput(
             .forEach((name, y) -> parts.computeIfAbsent(name, k -> new ArrayList<>()).add(y));
       }
       Map<String, NpyArray> outputs = new LinkedHashMap<>();
-      parts.forEach((name, list) -> outputs.put(name, join(list)));
+      parts.forEach((name, list) -> outputs.put(name, NpyArray.join(list)));
       outputs.putAll(arrays(sequences, input.length(longest)));
       return outputs;
     }
@@ -259,16 +275,6 @@ public record TokenInput(
       return rows.stream().mapToInt(row -> row.length).max().orElseThrow();
     }
 
-    /** Rows below each other. */
-    private static NpyArray join(List<NpyArray> parts) {
-      long[] shape = parts.get(0).shape().clone();
-      shape[0] = parts.stream().mapToLong(p -> p.shape()[0]).sum();
-      int size = parts.stream().mapToInt(p -> p.bytes().length).reduce(0, Math::addExact);
-      ByteBuffer bytes = ByteBuffer.allocate(size);
-      parts.forEach(part -> bytes.put(part.bytes()));
-      return new NpyArray(parts.get(0).type(), shape, bytes.array());
-    }
-
     /** {@code [size, length]}; rows beyond the last are all padding. */
     private int[] padded(List<int[]> ids, int size, int length) {
       int[] flat = new int[Math.multiplyExact(size, length)];
@@ -280,20 +286,10 @@ public record TokenInput(
     }
 
     private static NpyArray head(String name, NpyArray array, int rows, int size) {
-      long[] shape = array.shape().clone();
+      long[] shape = array.shape();
       boolean hasRows = shape.length > 0 && shape[0] == size;
       require(hasRows, "output %s %s has no row per sequence; give an .npz", name, array);
-      if (rows == size) {
-        return array;
-      }
-      shape[0] = rows;
-      byte[] bytes = Arrays.copyOf(array.bytes(), array.bytes().length / size * rows);
-      return new NpyArray(array.type(), shape, bytes);
-    }
-
-    @Override
-    public void close() {
-      predictor.close();
+      return rows == size ? array : array.rows(0, rows);
     }
   }
 }

@@ -8,6 +8,9 @@ import dev.performer.data.NpyType;
 import dev.performer.graph.Tensors;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
 import java.util.Map;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.FloatNdArray;
@@ -16,6 +19,7 @@ import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.proto.DataType;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat16;
+import org.tensorflow.types.TString;
 
 /** NumPy arrays to the tensors a signature takes, and back. */
 final class ArrayConversion {
@@ -38,16 +42,35 @@ final class ArrayConversion {
 
   static void requireKnown(TensorSpec spec, String kind) {
     String message = "the %s %s is of type %s, which has no array here";
-    require(isKnown(spec.type()), message, kind, spec.name(), spec.typeName());
+    boolean isString = spec.type() == DataType.DT_STRING;
+    require(isString || isKnown(spec.type()), message, kind, spec.name(), spec.typeName());
   }
 
   static NpyArray zero(TensorSpec scalar) {
     requireKnown(scalar, "input");
+    if (scalar.type() == DataType.DT_STRING) {
+      return NpyArray.of(List.of(new byte[0]));
+    }
     NpyType type = isHalf(scalar.type()) ? NpyType.FLOAT32 : TYPES.get(scalar.type());
     return new NpyArray(type, new long[0], new byte[type.size()]);
   }
 
   static Tensor toTensor(TensorSpec input, NpyArray array) {
+    NpyArray fit = converted(input, array);
+    Shape shape = Shape.of(fit.shape());
+    return switch (input.type()) {
+      case DT_STRING -> {
+        byte[][] strings = fit.strings().toArray(byte[][]::new);
+        yield TString.tensorOfBytes(shape, DataBuffers.of(strings, false, false));
+      }
+      case DT_HALF -> TFloat16.tensorOf(shape, DataBuffers.of(fit.floats(), false, false));
+      case DT_BFLOAT16 -> TBfloat16.tensorOf(shape, DataBuffers.of(fit.floats(), false, false));
+      default -> Tensors.ofBytes(input.type(), shape, fit.buffer());
+    };
+  }
+
+  /** The array in the type of an input, float32 for half precision; its shape is checked. */
+  static NpyArray converted(TensorSpec input, NpyArray array) {
     Shape shape = Shape.of(array.shape());
     if (!input.shape().isCompatibleWith(shape)) {
       String message = "the input %s must have shape %s, not " + TensorSpec.shapeText(shape);
@@ -57,19 +80,17 @@ final class ArrayConversion {
     if (isHalf(input.type()) && !isFloating(array.type())) {
       throw wrongType(input, array, "");
     } else if (isHalf(input.type())) {
-      var values = DataBuffers.of(array.floats());
-      return input.type() == DataType.DT_HALF
-          ? TFloat16.tensorOf(shape, values)
-          : TBfloat16.tensorOf(shape, values);
+      return array.type() == NpyType.FLOAT32 ? array : NpyArray.of(array.floats(), array.shape());
     }
-    NpyType wanted = TYPES.get(input.type());
-    NpyArray converted = array.type() == wanted ? array : convert(input, array, wanted);
-    return Tensors.ofBytes(input.type(), shape, converted.buffer());
+    boolean isText = input.type() == DataType.DT_STRING;
+    NpyType wanted = isText ? NpyType.STRING : TYPES.get(input.type());
+    return array.type() == wanted ? array : convert(input, array, wanted);
   }
 
   private static NpyArray convert(TensorSpec input, NpyArray array, NpyType wanted) {
-    boolean isBool = wanted == NpyType.BOOL || array.type() == NpyType.BOOL;
-    if (isBool || isFloating(wanted) != isFloating(array.type())) {
+    var own = EnumSet.of(wanted, array.type()); // convert to themselves only
+    boolean isOwn = own.contains(NpyType.BOOL) || own.contains(NpyType.STRING);
+    if (isOwn || isFloating(wanted) != isFloating(array.type())) {
       throw wrongType(input, array, "");
     }
     if (wanted == NpyType.FLOAT64) {
@@ -124,6 +145,11 @@ final class ArrayConversion {
 
   static NpyArray toArray(String name, Tensor tensor) {
     long[] shape = tensor.shape().asArray();
+    if (tensor instanceof TString strings) {
+      List<byte[]> elements = new ArrayList<>();
+      strings.asBytes().scalars().forEach(element -> elements.add(element.getObject()));
+      return NpyArray.of(elements, shape);
+    }
     if (isHalf(tensor.dataType())) {
       float[] values = new float[Math.toIntExact(tensor.shape().size())];
       ((FloatNdArray) tensor).copyTo(DataBuffers.of(values, false, false));

@@ -13,6 +13,7 @@ import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.JsonTokenizer;
+import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.TextEmbedding;
@@ -40,6 +41,7 @@ import org.tensorflow.TensorFlow;
  * @param data how a recipe read its examples: the section {@code data} without the files
  * @param config the {@code PerformerConfig} that Java built the graph from, as JSON
  * @param task what it guesses of labelled examples, where a fine-tuning made it do so
+ * @param chatTemplate the Jinja template that makes a prompt of a conversation's messages
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
@@ -51,7 +53,8 @@ public record ModelCard(
     Provenance provenance,
     JsonNode data,
     JsonNode config,
-    TaskCard task) {
+    TaskCard task,
+    String chatTemplate) {
   /** Where the file is inside a SavedModel directory. */
   public static final Path FILE = Path.of("assets.extra", "performer.json");
 
@@ -69,27 +72,33 @@ public record ModelCard(
   /** A card of the current format; any part may be null. */
   public static ModelCard of(
       AttentionConfig attention, Vocabulary words, LanguageModel lm, Provenance provenance) {
-    return new ModelCard(FORMAT_VERSION, attention, words, lm, null, provenance, null, null, null);
+    return new ModelCard(
+        FORMAT_VERSION, attention, words, lm, null, provenance, null, null, null, null);
   }
 
   /** The same with the config of the graph. */
   public ModelCard withConfig(JsonNode tree) {
-    return with(vocabulary, embedding, data, tree, task);
+    return with(vocabulary, embedding, data, tree, task, chatTemplate);
   }
 
   /** The same with how a recipe reads the data. */
   public ModelCard withData(JsonNode tree) {
-    return with(vocabulary, embedding, tree, config, task);
+    return with(vocabulary, embedding, tree, config, task, chatTemplate);
   }
 
   /** The same with what it guesses of labelled examples. */
   public ModelCard withTask(TaskCard guessed) {
-    return with(vocabulary, embedding, data, config, guessed);
+    return with(vocabulary, embedding, data, config, guessed, chatTemplate);
   }
 
   /** The same with how texts get vectors. */
   public ModelCard withEmbedding(TextEmbedding how) {
-    return with(vocabulary, how, data, config, task);
+    return with(vocabulary, how, data, config, task, chatTemplate);
+  }
+
+  /** The same with the template of conversations. */
+  public ModelCard withChatTemplate(String jinja) {
+    return with(vocabulary, embedding, data, config, task, jinja);
   }
 
   /**
@@ -101,7 +110,12 @@ public record ModelCard(
   }
 
   private ModelCard with(
-      Vocabulary words, TextEmbedding vectors, JsonNode reading, JsonNode graph, TaskCard guessed) {
+      Vocabulary words,
+      TextEmbedding vectors,
+      JsonNode reading,
+      JsonNode graph,
+      TaskCard guessed,
+      String jinja) {
     return new ModelCard(
         formatVersion,
         attention,
@@ -111,7 +125,8 @@ public record ModelCard(
         provenance,
         reading,
         graph,
-        guessed);
+        guessed,
+        jinja);
   }
 
   /**
@@ -207,6 +222,16 @@ public record ModelCard(
     public LanguageModel(
         String signature, String tokens, String mask, String logits, Objective objective) {
       this(signature, tokens, mask, logits, objective, null, null, null, null, null);
+    }
+
+    /** Fails, where TensorFlow would miss an index, if rows have more tokens than it takes. */
+    public void requireShort(Map<String, NpyArray> inputs, Object model) {
+      NpyArray ids = maxLength == null || tokens == null ? null : inputs.get(tokens);
+      if (ids != null && ids.shape().length == 2) {
+        String text = "%s has %d tokens a row, but %s takes %d at most; cut the rows to that";
+        long length = ids.shape()[1];
+        require(length <= maxLength, text, tokens, length, model, maxLength);
+      }
     }
 
     /** The same with other tensors and objective. */
@@ -352,7 +377,8 @@ public record ModelCard(
                 card.embedding,
                 card.data,
                 card.config,
-                card.task)
+                card.task,
+                card.chatTemplate)
             : card);
   }
 

@@ -30,9 +30,12 @@ import org.tensorflow.types.TInt32;
  * serving_default}: tokens to logits; encoders keep Model Garden's names. {@code embed}: tokens to
  * one vector per token and their mean without padding. {@code score}: see {@link ScoreSignature}.
  *
- * <p>Causal language models generate with two more. {@code prefill}: tokens {@code [B, T]} and
+ * <p>Causal language models generate with three more. {@code prefill}: tokens {@code [B, T]} and
  * their lengths {@code [B]} to logits {@code [B, V]} of the next token and the states. {@code
- * decode_step}: token {@code [B]}, position {@code [B]} and states to logits and states.
+ * decode_step}: token {@code [B]}, position {@code [B]} and states to logits and states. {@code
+ * extend}: more tokens {@code [B, T]}, their lengths, where 0 leaves a row as it is, the position
+ * {@code [B]} of the first, and states to logits behind the last and states. Position 0 is the
+ * first token that the model reads: its begin token where it has one.
  *
  * @param vocabulary what token ids mean; null if that is not known
  * @param embedding how texts get vectors; null for the mean over their tokens, which encoders do
@@ -48,6 +51,7 @@ public record PerformerSignatures(
 
   public static final String PREFILL = "prefill";
   public static final String STEP = "decode_step";
+  public static final String EXTEND = "extend";
   public static final String LENGTHS = "lengths";
   public static final String TOKEN = "token";
   public static final String POSITION = "position";
@@ -63,8 +67,12 @@ public record PerformerSignatures(
     boolean hasVectors = isEncoder ? embedding != null : !task.hasDecoder();
     signatures.add(!hasVectors ? null : isEncoder ? encoderEmbed() : embed());
     signatures.add(ScoreSignature.build(this));
-    signatures.add(prefill());
-    signatures.add(step());
+    RecurrentDecoder decoder = decoder();
+    if (decoder != null) {
+      signatures.add(prefill(decoder));
+      signatures.add(step(decoder));
+      signatures.add(extend(decoder));
+    }
     return signatures.stream().filter(Objects::nonNull).toList();
   }
 
@@ -174,11 +182,7 @@ public record PerformerSignatures(
     return new Signature("embed", Map.of(TOKENS, tokens), results);
   }
 
-  private Signature prefill() {
-    RecurrentDecoder decoder = decoder();
-    if (decoder == null) {
-      return null;
-    }
+  private Signature prefill(RecurrentDecoder decoder) {
     Operand<TInt32> tokens = ints(-1, -1);
     Operand<TInt32> lengths = ints(-1);
     Map<String, Operand<?>> inputs = new LinkedHashMap<>();
@@ -187,23 +191,38 @@ public record PerformerSignatures(
     return advance(PREFILL, inputs, decoder.prefill(tf, tokens, lengths));
   }
 
-  private Signature step() {
-    RecurrentDecoder decoder = decoder();
-    if (decoder == null) {
-      return null;
-    }
+  private Signature step(RecurrentDecoder decoder) {
     Operand<TInt32> token = ints(-1);
     Operand<TInt32> position = ints(-1);
-    Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
-    for (var state : decoder.states().entrySet()) {
-      var shape = Placeholder.shape(state.getValue());
-      states.put(state.getKey(), tf.placeholder(TFloat32.class, shape));
-    }
+    var states = states(decoder);
     Map<String, Operand<?>> inputs = new LinkedHashMap<>();
     inputs.put(TOKEN, token);
     inputs.put(POSITION, position);
     inputs.putAll(states);
     return advance(STEP, inputs, decoder.step(tf, token, position, states));
+  }
+
+  private Signature extend(RecurrentDecoder decoder) {
+    Operand<TInt32> tokens = ints(-1, -1);
+    Operand<TInt32> lengths = ints(-1);
+    Operand<TInt32> position = ints(-1);
+    var states = states(decoder);
+    Map<String, Operand<?>> inputs = new LinkedHashMap<>();
+    inputs.put(TOKENS, tokens);
+    inputs.put(LENGTHS, lengths);
+    inputs.put(POSITION, position);
+    inputs.putAll(states);
+    return advance(EXTEND, inputs, decoder.extend(tf, tokens, lengths, position, states));
+  }
+
+  private Map<String, Operand<TFloat32>> states(RecurrentDecoder decoder) {
+    Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
+    decoder
+        .states()
+        .forEach(
+            (name, shape) ->
+                states.put(name, tf.placeholder(TFloat32.class, Placeholder.shape(shape))));
+    return states;
   }
 
   /** Every output an op of its own: one that is an input, too, would be no output of the graph. */

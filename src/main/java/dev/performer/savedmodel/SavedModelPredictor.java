@@ -16,7 +16,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.TreeSet;
 import org.tensorflow.Graph;
 import org.tensorflow.SavedModelBundle;
 import org.tensorflow.Session;
@@ -32,7 +31,7 @@ import org.tensorflow.proto.RunOptions;
  * <p>Safe for use from many threads at a time, which share one session; close it when no call is
  * under way. Where signatures change variables, concurrent calls do so in their order.
  */
-public final class SavedModelPredictor implements AutoCloseable {
+public final class SavedModelPredictor implements SignatureRunner, AutoCloseable {
   /** How long loading, and one run, may take where nothing else is given. */
   public static final Duration TIMEOUT = Duration.ofHours(1);
 
@@ -104,6 +103,7 @@ public final class SavedModelPredictor implements AutoCloseable {
     return new SavedModelPredictor(directory, timeout);
   }
 
+  @Override
   public SavedModelDirectory directory() {
     return directory;
   }
@@ -127,6 +127,7 @@ public final class SavedModelPredictor implements AutoCloseable {
   }
 
   /** The same for some of its outputs. @throws PerformerException also if it has no such output */
+  @Override
   public Map<String, NpyArray> predict(
       String signature, Map<String, NpyArray> inputs, Collection<String> outputs) {
     SignatureSpec spec = directory.signature(signature);
@@ -144,7 +145,7 @@ public final class SavedModelPredictor implements AutoCloseable {
       Map<String, NpyArray> inputs,
       Map<String, NpyArray> more,
       Map<String, String> fetched) {
-    checkNames(spec, inputs);
+    spec.requireInputs(inputs.keySet());
     Map<String, Tensor> feeds = new LinkedHashMap<>();
     try {
       for (TensorSpec input : spec.inputs().values()) {
@@ -176,18 +177,6 @@ public final class SavedModelPredictor implements AutoCloseable {
     } catch (RuntimeException e) {
       String late = " did not finish within %s; give it more time if it is no endless loop";
       throw failure("the signature " + spec.name() + " of ", late, " failed: ", e);
-    }
-  }
-
-  private void checkNames(SignatureSpec spec, Map<String, NpyArray> inputs) {
-    if (!spec.inputs().keySet().equals(inputs.keySet())) {
-      Set<String> missing = new TreeSet<>(spec.inputs().keySet());
-      missing.removeAll(inputs.keySet());
-      Set<String> unknown = new TreeSet<>(inputs.keySet());
-      unknown.removeAll(spec.inputs().keySet());
-      String message = "the signature " + spec.name() + " takes " + spec.inputs().values();
-      message += missing.isEmpty() ? "" : "; missing: " + missing;
-      throw new PerformerException(message + (unknown.isEmpty() ? "" : "; unknown: " + unknown));
     }
   }
 

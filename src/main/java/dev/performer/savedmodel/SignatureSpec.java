@@ -2,9 +2,13 @@ package dev.performer.savedmodel;
 
 import dev.performer.Excerpt;
 import dev.performer.PerformerException;
+import dev.performer.data.NpyArray;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.tensorflow.proto.SignatureDef;
 import org.tensorflow.proto.TensorInfo;
 
@@ -39,6 +43,31 @@ public record SignatureSpec(
   /** The output of that name. @throws PerformerException that lists those there are */
   public TensorSpec output(String output) {
     return find(outputs, output, "output");
+  }
+
+  /** Fails, naming what is missing and what is unknown, unless these are the inputs. */
+  void requireInputs(Set<String> given) {
+    if (!inputs.keySet().equals(given)) {
+      Set<String> missing = new TreeSet<>(inputs.keySet());
+      missing.removeAll(given);
+      Set<String> unknown = new TreeSet<>(given);
+      unknown.removeAll(inputs.keySet());
+      String message = "the signature " + name + " takes " + inputs.values();
+      message += missing.isEmpty() ? "" : "; missing: " + missing;
+      throw new PerformerException(message + (unknown.isEmpty() ? "" : "; unknown: " + unknown));
+    }
+  }
+
+  /**
+   * What a run would feed: an array for each input, in its type; float32 for half precision.
+   *
+   * @throws PerformerException if a name, type or shape does not fit
+   */
+  public Map<String, NpyArray> converted(Map<String, NpyArray> given) {
+    requireInputs(given.keySet());
+    Map<String, NpyArray> fit = new LinkedHashMap<>();
+    inputs.forEach((key, input) -> fit.put(key, ArrayConversion.converted(input, given.get(key))));
+    return fit;
   }
 
   private TensorSpec find(Map<String, TensorSpec> specs, String key, String kind) {

@@ -4,14 +4,11 @@ import java.util.List;
 import java.util.OptionalInt;
 
 /** Where the logits of a batch's next tokens come from. Safe for use from many threads. */
-interface Decoder extends AutoCloseable {
+interface Decoder {
   Limits limits();
 
   /** Reads prompts. */
   Texts begin(List<int[]> prompts);
-
-  @Override
-  void close();
 
   /**
    * What a model takes.

@@ -3,11 +3,13 @@ package dev.performer.serving;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.savedmodel.SavedModelPredictor;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -23,6 +25,7 @@ import java.util.stream.IntStream;
 public final class GenerationSession implements AutoCloseable {
   private final Decoder decoder;
   private final Decoder.Limits limits;
+  private final Optional<SavedModelPredictor> owned;
 
   /** Hears of each token as it comes. */
   @FunctionalInterface
@@ -37,19 +40,35 @@ public final class GenerationSession implements AutoCloseable {
    */
   public record Continuation(List<Integer> tokens, List<Double> logProbabilities, boolean ended) {}
 
-  private GenerationSession(Decoder decoder) {
+  private GenerationSession(Decoder decoder, Optional<SavedModelPredictor> owned) {
     this.decoder = decoder;
+    this.owned = owned;
     limits = decoder.limits();
   }
 
   /** Loads a SavedModel. @throws PerformerException if it has no configuration, or no states */
   public static GenerationSession open(Path model) {
-    return new GenerationSession(StateDecoder.load(model));
+    var loaded = SavedModelPredictor.load(model);
+    try {
+      return new GenerationSession(StateDecoder.of(loaded), Optional.of(loaded));
+    } catch (RuntimeException e) {
+      loaded.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Generates with the states of a loaded SavedModel, which stays the caller's.
+   *
+   * @throws PerformerException if it has no configuration, or no states
+   */
+  public static GenerationSession of(SavedModelPredictor loaded) {
+    return new GenerationSession(StateDecoder.of(loaded), Optional.empty());
   }
 
   /** Generates with a model that has no states, which stays the caller's. */
   public static GenerationSession of(PrefixLogits model) {
-    return new GenerationSession(new PrefixDecoder(model));
+    return new GenerationSession(new PrefixDecoder(model), Optional.empty());
   }
 
   /** How many tokens the model has logits for. */
@@ -142,7 +161,7 @@ public final class GenerationSession implements AutoCloseable {
   /** Frees the model that {@link #open} loaded. */
   @Override
   public void close() {
-    decoder.close();
+    owned.ifPresent(SavedModelPredictor::close);
   }
 
   /** The texts of a batch as they grow. */

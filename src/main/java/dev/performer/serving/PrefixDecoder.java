@@ -47,7 +47,4 @@ record PrefixDecoder(PrefixLogits model) implements Decoder {
       }
     };
   }
-
-  @Override
-  public void close() {}
 }

@@ -9,7 +9,6 @@ import dev.performer.graph.Tensors;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PerformerSignatures;
-import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.SignatureSpec;
 import java.nio.file.Path;
@@ -38,14 +37,14 @@ final class StateDecoder implements Decoder {
     outputs = List.copyOf(step.outputs().keySet());
   }
 
-  static StateDecoder load(Path model) {
-    var directory = SavedModelDirectory.open(model);
+  /** Of a loaded model. @throws PerformerException if it has no configuration, or no states */
+  static StateDecoder of(SavedModelPredictor predictor) {
+    Path model = predictor.directory().path();
     PerformerConfig config = PerformerModels.requireConfig(model);
-    var signatures = directory.signatures().keySet();
+    var signatures = predictor.directory().signatures().keySet();
     String text =
         "%s: has no states to generate with: no signature %s (it has %s), as causal language models with causal attention in every layer do";
     require(signatures.contains(STEP), text, model, STEP, signatures);
-    var predictor = SavedModelPredictor.load(directory, SavedModelPredictor.TIMEOUT);
     return new StateDecoder(predictor, config);
   }
 
@@ -74,11 +73,6 @@ final class StateDecoder implements Decoder {
       throw new PerformerException(
           text.formatted(signature.name(), model, NativeErrors.firstLine(e)), e);
     }
-  }
-
-  @Override
-  public void close() {
-    predictor.close();
   }
 
   private final class States implements Texts {

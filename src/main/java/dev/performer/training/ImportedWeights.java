@@ -3,6 +3,7 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.checkpoint.ModelWeights;
 import dev.performer.checkpoint.ModelWeights.OptimizerState;
+import dev.performer.data.JsonTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.NpyArray;
 import dev.performer.data.ProteinVocabulary;
@@ -120,7 +121,14 @@ public record ImportedWeights(
             tokenizer.map(ModelCards::vocabulary).orElse(null),
             PerformerModels.languageModel(config, masking(config)),
             ModelCard.Provenance.imported(path, source.scheme(), notes, step))
-        .withEmbedding(embedding.orElse(null));
+        .withEmbedding(embedding.orElse(null))
+        .withChatTemplate(chatTemplate().orElse(null));
+  }
+
+  private Optional<String> chatTemplate() {
+    return tokenizer.filter(JsonTokenizer.class::isInstance).isPresent()
+        ? JsonTokenizer.chatTemplateBeside(path)
+        : Optional.empty();
   }
 
   private static String name(Vocabulary vocabulary) {

@@ -1,5 +1,10 @@
 package dev.performer.attention;
 
+import static dev.performer.attention.Kernel.COS;
+import static dev.performer.attention.Kernel.IDENTITY;
+import static dev.performer.attention.Kernel.SIN;
+import static dev.performer.attention.Kernel.TANH;
+import static dev.performer.attention.Kernel.TRIGONOMETRIC;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -12,6 +17,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
+import java.util.Set;
 import org.assertj.core.api.Assertions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -100,6 +107,85 @@ class RecurrentAttentionTest {
     }
   }
 
+  /** Whatever the pieces, some of which are empty. */
+  @ParameterizedTest
+  @EnumSource
+  void equalsTheParallelFormInPieces(Kernel kernel) {
+    if (kernel.isBidirectionalOnly()) {
+      return;
+    }
+    int length = 50;
+    // Sums of either sign may vanish, and no quotient by them is the same twice.
+    boolean divides = !Set.of(TRIGONOMETRIC, IDENTITY, TANH, SIN, COS).contains(kernel);
+    Random random = new Random(kernel.ordinal());
+    for (Convention convention : Convention.known()) {
+      FavorConfig config =
+          FavorConfig.of(kernel).withConvention(convention).withCausal(true).withFeatures(24);
+      config = config.toBuilder().chunk(8).renormalize(divides).build();
+      boolean isCoupled = convention.couplesPositions(kernel);
+      boolean isGarden = convention == Convention.MODEL_GARDEN;
+      if (isCoupled && (isGarden || !divides) || config.meantKernel() != kernel) {
+        continue;
+      }
+      var arrays = new LinkedHashMap<>(Inputs.random(7, 1, H, length, length, D, V, 1));
+      arrays.put("P", Inputs.projection(config, D, 1));
+      double[] parallel;
+      try (var run = Inputs.run(TFloat32.class, null, config, arrays)) {
+        parallel = run.value(arrays);
+      }
+      try (Graph graph = new Graph();
+          Session session = new Session(graph)) {
+        Ops tf = Ops.create(graph);
+        var pieces = inPieces(tf, config, arrays, length, random);
+        var whole = inPieces(tf, config, arrays, length, null);
+        try (Result result = session.runner().fetch(pieces).fetch(whole).run()) {
+          float[] some = Tensors.floats(result.get(0));
+          float[] all = Tensors.floats(result.get(1));
+          var tolerance = Assertions.within(1e-5 * GraphRun.maxAbs(parallel));
+          for (int i = 0; i < some.length; i++) {
+            String place = "%s, position %d".formatted(convention, i / V % length);
+            assertThat((double) some[i]).as(place).isCloseTo(all[i], tolerance);
+            // Google's keys are divided by a maximum over all positions, later ones included.
+            if (!isCoupled || i / V % length == length - 1) {
+              assertThat((double) some[i]).as(place).isCloseTo(parallel[i], tolerance);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /** Of random sizes, or all at once where {@code random} is null. */
+  private static Operand<TFloat32> inPieces(
+      Ops tf, FavorConfig config, Map<String, NpyArray> arrays, int length, Random random) {
+    RecurrentForm recurrent = attention(tf, config, arrays.get("P")).recurrent(H, D, V);
+    List<Operand<TFloat32>> states = null;
+    List<Operand<TFloat32>> outputs = new ArrayList<>();
+    int piece;
+    for (int from = 0; from < length; from += piece) {
+      int some = random == null ? length : new int[] {0, 1, 7, 8, 20}[random.nextInt(5)];
+      piece = Math.min(length - from, some);
+      int kept = Math.max(piece, 1); // no piece is without a position: padding then
+      Projected more =
+          new Projected(
+              piece(tf, arrays.get("q"), from, kept),
+              piece(tf, arrays.get("k"), from, kept),
+              piece(tf, arrays.get("v"), from, kept));
+      var mask = tf.fill(tf.array(1, kept), tf.constant(piece == 0 ? 0f : 1f));
+      RecurrentForm.Advance advance = recurrent.extend(tf, states, more, mask);
+      states = advance.states();
+      if (piece > 0) {
+        outputs.add(advance.output());
+      }
+    }
+    return tf.concat(outputs, tf.constant(2));
+  }
+
+  private static Operand<TFloat32> piece(Ops tf, NpyArray x, int from, int count) {
+    var size = tf.constant(new int[] {-1, -1, count, -1});
+    return tf.slice(constant(tf, x), tf.constant(new int[] {0, 0, from, 0}), size);
+  }
+
   @Test
   void aPromptCanBeTakenInAtOnce() {
     FavorConfig config = FavorConfig.of(Kernel.SOFTMAX).withCausal(true).withFeatures(32);
@@ -117,7 +203,7 @@ class RecurrentAttentionTest {
       Operand<TFloat32> v = constant(tf, arrays.get("v"));
       Operand<TFloat32> mask =
           tf.constant(new float[][] {{1, 1, 1, 1, 1, 1, 1, 1, 1, 0}}); // all but the last
-      var prompt = recurrent.prefill(tf, new Projected(q, k, v), mask);
+      var prompt = recurrent.extend(tf, null, new Projected(q, k, v), mask);
       var step =
           recurrent.step(tf, prompt.states(), new Projected(last(tf, q), last(tf, k), last(tf, v)));
       try (Session session = new Session(graph);

@@ -1,5 +1,6 @@
 package dev.performer.savedmodel;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -185,7 +186,10 @@ class SavedModelPredictorTest {
           .hasMessageContaining("must have shape [?], not [1, 2]");
       assertThatThrownBy(() -> other.predict("text", Map.of("text", row)))
           .isInstanceOf(PerformerException.class)
-          .hasMessageContaining("of type string, which has no array here");
+          .hasMessageContaining("the input text must be string, not int32");
+      List<byte[]> words = List.of("söz".getBytes(UTF_8), new byte[0], new byte[] {0, -1});
+      var lengths = other.predict("text", Map.of("text", NpyArray.of(words, 3))).get("length");
+      assertThat(lengths.ints()).containsExactly(4, 0, 2);
       NpyArray outOfVocabulary = NpyArray.of(new int[] {1, 2000}, 1, 2);
       refuses(predictor, Map.of("tokens", outOfVocabulary), "serving_default", "failed: ");
     }

@@ -27,6 +27,10 @@ final class CausalModels {
   }
 
   static Path write(Path target, String yaml, Change change) {
+    return write(target, yaml, null, change);
+  }
+
+  static Path write(Path target, String yaml, ModelCard.Vocabulary words, Change change) {
     PerformerConfig config;
     try {
       config = PerformerConfig.of(new ObjectMapper(new YAMLFactory()).readTree(yaml), "test");
@@ -37,7 +41,7 @@ final class CausalModels {
     change.to(weights);
     ModelCard card =
         ModelCard.of(
-            config.attentionOf(0), null, PerformerModels.languageModel(config, null), null);
+            config.attentionOf(0), words, PerformerModels.languageModel(config, null), null);
     PerformerModels.write(config, weights, card, target, false);
     return target;
   }

@@ -114,7 +114,7 @@ class CausalWindowTest {
       Denominator denominator = new Denominator.AddAlways(EPSILON);
       CausalWindowed setting = new CausalWindowed(1, length, OptionalDouble.empty(), Padding.NONE);
       Operand<TFloat64> windowed = new CausalWindow(setting, denominator).attend(tf, q, k, v);
-      Operand<TFloat64> causal = LinearAttention.causal(tf, q, k, v, null, denominator, 8);
+      Operand<TFloat64> causal = LinearAttention.causal(tf, q, k, v, null, denominator, 8, null);
       assertThat(graph.runDoubles(windowed))
           .containsExactly(graph.runDoubles(causal), within(1e-12));
     }

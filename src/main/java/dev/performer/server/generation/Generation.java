@@ -1,0 +1,70 @@
+package dev.performer.server.generation;
+
+import dev.performer.pipeline.TextRequest;
+import dev.performer.server.http.Fields;
+import dev.performer.serving.Sampling;
+import java.time.Instant;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.concurrent.ThreadLocalRandom;
+
+/**
+ * How one call wants its texts to go on.
+ *
+ * @param maxTokens new tokens of a text at most
+ * @param sampling with the seed that was given, else a random one
+ * @param stops texts that end a text
+ */
+public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> stops) {
+  /** Texts of one call at most. */
+  public static final int MOST_TEXTS = 128;
+
+  /** New tokens of a text at most. */
+  public static final int MOST_TOKENS = 1 << 20;
+
+  /** Random seeds are below, which every program reads from JSON as they are. */
+  private static final long EXACT = 1L << 53;
+
+  /** The parameters that {@link #of} reads, but for that of the number of tokens. */
+  public static final List<String> PARAMETERS =
+      List.of(
+          "temperature",
+          "top_k",
+          "top_p",
+          "repetition_penalty",
+          "repetition_window",
+          "presence_penalty",
+          "frequency_penalty",
+          "logit_bias",
+          "seed",
+          "stop");
+
+  /** Reads them. @param mostStops texts that end a text at most */
+  public static Generation of(Fields fields, OptionalInt maxTokens, int mostStops) {
+    var stops = fields.texts("stop", mostStops);
+    long seed = fields.whole("seed").orElseGet(() -> ThreadLocalRandom.current().nextLong(EXACT));
+    Sampling sampling =
+        Sampling.DEFAULT
+            .withSeed(seed)
+            .withTemperature(fields.number("temperature", 1, 0, 2))
+            .withTopK(Math.max(0, fields.integer("top_k", -1, Integer.MAX_VALUE).orElse(0)))
+            .withTopP(fields.number("top_p", 1, 0, 1))
+            .withRepetitionPenalty(
+                fields.number("repetition_penalty", 1, 1e-3, 1e3),
+                fields.integer("repetition_window", 0, Integer.MAX_VALUE).orElse(0));
+    return new Generation(maxTokens, sampling, stops);
+  }
+
+  /** The same, taking the most likely token each time, or drawing. */
+  public Generation withGreedy(boolean value) {
+    return new Generation(maxTokens, sampling.withGreedy(value), stops);
+  }
+
+  /** A text of this kind. @param row by which and the seed its random numbers come */
+  public TextRequest request(Fields.Prompt prompt, int row, Instant deadline) {
+    TextRequest request =
+        prompt.ids() == null ? TextRequest.of(prompt.text()) : TextRequest.ofIds(prompt.ids());
+    request = request.withSampler(sampling).withRow(row).withStops(stops).withDeadline(deadline);
+    return maxTokens.isPresent() ? request.withMaxTokens(maxTokens.getAsInt()) : request;
+  }
+}
