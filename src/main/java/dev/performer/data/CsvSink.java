@@ -41,8 +41,7 @@ final class CsvSink implements RowSink {
     for (int i : places) {
       Field field = fields.get(i);
       int own = field.rank() - (field.perToken() ? 1 : 0);
-      String deep =
-          "%s: '%s' is a %s, which a table of text does not hold; write .parquet or .npz";
+      String deep = "%s: '%s' is a %s, which a table of text does not hold; write .parquet or .npz";
       boolean fits = own == 0 || own == 1 && field.width() > 0;
       require(fits, deep, target, field.name(), field.typeLabel());
     }

@@ -30,7 +30,8 @@ public record Field(
 
   /** A text, which arrays do not hold. */
   public static Field text(String name) {
-    return new Field(name, null, 0, 0, false, 0, name, EnumSet.of(RowFormat.CSV, RowFormat.PARQUET));
+    return new Field(
+        name, null, 0, 0, false, 0, name, EnumSet.of(RowFormat.CSV, RowFormat.PARQUET));
   }
 
   /** One number a row. */
@@ -63,8 +64,8 @@ public record Field(
     return (rank == 0 ? "" : "list of ".repeat(rank)) + (type == null ? "text" : type.label());
   }
 
-  /** The place of a name. */
-  static int place(List<Field> fields, String name) {
+  /** The place of a name; -1 if it is not there. */
+  public static int place(List<Field> fields, String name) {
     for (int i = 0; i < fields.size(); i++) {
       if (fields.get(i).name.equals(name)) {
         return i;

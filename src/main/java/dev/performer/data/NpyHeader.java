@@ -53,8 +53,7 @@ record NpyHeader(
             .filter(t -> t != NpyType.STRING && t.code().equals(code))
             .findFirst()
             .orElse(null);
-    String unknown =
-        "%s: element type '%s' is not supported; use float32, float64, int32 or int64";
+    String unknown = "%s: element type '%s' is not supported; use float32, float64, int32 or int64";
     boolean isText = "USO".indexOf(code.charAt(0)) >= 0;
     require(type != null || isText, unknown, where, Excerpt.of(code));
     long[] shape = type == null ? new long[0] : shape(dimensions.group(1), where);
@@ -111,8 +110,7 @@ record NpyHeader(
     String text = "(" + sizes + (shape.length == 1 ? ",)" : ")");
     String order = code.matches("S.*|.1") ? "|" : "<";
     String header =
-        "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }"
-            .formatted(order, code, text);
+        "{'descr': '%s%s', 'fortran_order': False, 'shape': %s, }".formatted(order, code, text);
     int padding = 63 - (10 + header.length()) % 64;
     byte[] bytes = (header + " ".repeat(padding) + "\n").getBytes(StandardCharsets.US_ASCII);
     out.write(MAGIC);

@@ -78,11 +78,11 @@ public final class Npz {
         "%s: not an .npz (%s); write it with numpy.savez".formatted(file, why), e);
   }
 
-  /** The numeric arrays of a file as a person sees them: type and shape. */
-  public static List<String> shapes(Path file) {
-    return NpzRows.headers(file).entrySet().stream()
-        .map(e -> e.getKey() + " " + e.getValue().type().label() + Arrays.toString(e.getValue().shape()))
-        .toList();
+  /** The shapes of the numeric arrays of a file, which are not read. */
+  public static Map<String, long[]> shapes(Path file) {
+    Map<String, long[]> shapes = new LinkedHashMap<>();
+    NpzRows.headers(file).forEach((name, header) -> shapes.put(name, header.shape()));
+    return shapes;
   }
 
   private static void requireRoom(List<? extends ZipEntry> entries, Path file, long most) {

@@ -39,7 +39,9 @@ final class ParquetCodecs {
           }
           default ->
               throw new IOException(
-                  "its pages are packed by " + codec + "; write it with snappy, gzip, zstd or lz4_raw");
+                  "its pages are packed by "
+                      + codec
+                      + "; write it with snappy, gzip, zstd or lz4_raw");
         };
     if (page.length != size) {
       throw new IOException("a page has not the size it claims");

@@ -1,5 +1,7 @@
 package dev.performer.data;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -133,16 +135,18 @@ final class ParquetColumn {
     left = values.getTotalValueCount();
   }
 
-  /** The value of the next row; null if there is none. */
+  /** The value of the next row; null if there is none. Behind it also where it is refused. */
   Object next() {
     if (left <= 0) {
       throw new IllegalStateException("a column has fewer values than rows");
     }
     int level = reader.getCurrentDefinitionLevel();
     if (listed == 0) {
-      Object value = level < leaf.getMaxDefinitionLevel() ? null : value();
-      advance();
-      return value;
+      try {
+        return level < leaf.getMaxDefinitionLevel() ? null : value();
+      } finally {
+        advance();
+      }
     }
     if (level < listed) {
       advance();
@@ -150,17 +154,19 @@ final class ParquetColumn {
       return isMissing ? null : new NpyArray(stored, new long[] {0}, new byte[0]);
     }
     ByteBuffer all = buffer(16);
+    boolean isWhole = true;
     do {
-      if (reader.getCurrentDefinitionLevel() < leaf.getMaxDefinitionLevel()) {
-        String text = "column '%s' has a list with a missing number";
-        throw new PerformerException(text.formatted(field.name()));
-      }
       if (all.remaining() < stored.size()) {
         all = buffer(2 * all.capacity()).put(all.flip());
       }
-      put(all);
+      boolean isThere = reader.getCurrentDefinitionLevel() == leaf.getMaxDefinitionLevel();
+      isWhole &= isThere;
+      if (isThere) {
+        put(all);
+      }
       advance();
     } while (left > 0 && reader.getCurrentRepetitionLevel() > 0);
+    require(isWhole, "column '%s' has a list with a missing number", field.name());
     byte[] bytes = Arrays.copyOf(all.array(), all.position());
     return new NpyArray(stored, new long[] {bytes.length / stored.size()}, bytes);
   }

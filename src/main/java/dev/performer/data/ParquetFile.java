@@ -9,6 +9,7 @@ import dev.performer.PerformerException;
 import java.io.ByteArrayInputStream;
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -22,6 +23,8 @@ import org.apache.parquet.column.ColumnDescriptor;
 import org.apache.parquet.column.impl.ColumnReadStoreImpl;
 import org.apache.parquet.column.page.PageReadStore;
 import org.apache.parquet.column.page.PageReader;
+import org.apache.parquet.format.FileMetaData;
+import org.apache.parquet.format.Util;
 import org.apache.parquet.format.converter.ParquetMetadataConverter;
 import org.apache.parquet.hadoop.metadata.BlockMetaData;
 import org.apache.parquet.hadoop.metadata.ColumnChunkMetaData;
@@ -40,15 +43,20 @@ import org.apache.parquet.schema.Type;
 final class ParquetFile implements AutoCloseable {
   private static final int MAGIC = 0x31524150; // PAR1
   private static final int ENCRYPTED = 0x45524150; // PARE
+  private static final int COPIED = 1 << 20; // bytes at a time
+  private static final int SLACK = 1 << 16; // bytes that the library believes in beyond those there
 
   private final Path file;
   private final FileChannel channel;
+  private final FileMetaData written;
   private final ParquetMetadata footer;
   private final MessageType schema;
   private final List<ParquetColumn> columns = new ArrayList<>();
+  private long groupsEnd;
   private int nextGroup;
   private long left; // rows of the group that is being read
   private long row;
+  private String fault;
 
   /** Opens a file, before its first row. */
   ParquetFile(Path file) {
@@ -61,7 +69,8 @@ final class ParquetFile implements AutoCloseable {
       throw DataFile.unreadable(file, e);
     }
     try {
-      footer = footer();
+      written = written(channel);
+      footer = new ParquetMetadataConverter().fromParquetMetadata(written);
       schema = footer.getFileMetaData().getSchema();
     } catch (IOException | RuntimeException e) {
       close();
@@ -69,7 +78,7 @@ final class ParquetFile implements AutoCloseable {
     }
   }
 
-  private ParquetMetadata footer() throws IOException {
+  private FileMetaData written(FileChannel channel) throws IOException {
     long size = channel.size();
     String none = "%s: is no Parquet file, or cut off: its %s is not there";
     int begin = size < 12 ? 0 : ints(0, 1)[0];
@@ -79,16 +88,13 @@ final class ParquetFile implements AutoCloseable {
     boolean isWhole = end[1] == MAGIC && end[0] > 0 && end[0] <= size - 12;
     require(isWhole, none, file, "end, which holds its columns,");
     byte[] bytes = bytes(size - 8 - end[0], end[0]).array();
-    return new ParquetMetadataConverter()
-        .readParquetMetadata(
-            new ByteArrayInputStream(bytes), ParquetMetadataConverter.NO_FILTER);
+    groupsEnd = size - 8 - end[0];
+    return Util.readFileMetaData(new ByteArrayInputStream(bytes), bytes.length + SLACK);
   }
 
   private int[] ints(long position, int count) throws IOException {
     ByteBuffer bytes = bytes(position, 4 * count).order(ByteOrder.LITTLE_ENDIAN);
-    return count == 1
-        ? new int[] {bytes.getInt(0)}
-        : new int[] {bytes.getInt(0), bytes.getInt(4)};
+    return count == 1 ? new int[] {bytes.getInt(0)} : new int[] {bytes.getInt(0), bytes.getInt(4)};
   }
 
   private ByteBuffer bytes(long position, int length) throws IOException {
@@ -113,7 +119,7 @@ final class ParquetFile implements AutoCloseable {
       why = AtomicFiles.describe(io);
     }
     return new PerformerException(
-        "%s, row %d: is damaged: %s".formatted(file, row + 1, Excerpt.of(why)), e);
+        "%s: is damaged behind row %d: %s".formatted(file, row, Excerpt.of(why)), e);
   }
 
   /** All rows. */
@@ -121,8 +127,18 @@ final class ParquetFile implements AutoCloseable {
     return footer.getBlocks().stream().mapToLong(BlockMetaData::getRowCount).sum();
   }
 
-  List<BlockMetaData> groups() {
-    return footer.getBlocks();
+  /** What its end says of it, as it is written there. */
+  FileMetaData written() {
+    return written;
+  }
+
+  /** Copies all between its first bytes and its end. @return how many bytes */
+  long copyGroups(OutputStream out) throws IOException {
+    int magic = Integer.BYTES;
+    for (long at = magic; at < groupsEnd; at += COPIED) {
+      out.write(bytes(at, (int) Math.min(COPIED, groupsEnd - at)).array());
+    }
+    return groupsEnd - magic;
   }
 
   /** The names of all columns, in their order. */
@@ -166,20 +182,31 @@ final class ParquetFile implements AutoCloseable {
         if (nextGroup == footer.getBlocks().size()) {
           return null;
         }
-        open(footer.getBlocks().get(nextGroup++));
-      }
-      Object[] values = new Object[columns.size()];
-      for (int i = 0; i < values.length; i++) {
-        values[i] = columns.get(i).next();
+        BlockMetaData group = footer.getBlocks().get(nextGroup++);
+        if (group.getRowCount() > 0) {
+          open(group);
+        }
       }
       left--;
       row++;
+      fault = null;
+      Object[] values = new Object[columns.size()];
+      for (int i = 0; i < values.length; i++) {
+        try {
+          values[i] = columns.get(i).next();
+        } catch (PerformerException e) {
+          fault = e.getMessage();
+        }
+      }
       return values;
-    } catch (PerformerException e) {
-      throw e;
     } catch (IOException | RuntimeException e) {
       throw damaged(e);
     }
+  }
+
+  /** Why the last row cannot be used; null if it can be. */
+  String fault() {
+    return fault;
   }
 
   private void open(BlockMetaData group) throws IOException {

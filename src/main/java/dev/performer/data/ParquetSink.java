@@ -1,26 +1,27 @@
 package dev.performer.data;
 
 import dev.performer.OptionalLibrary;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.apache.parquet.bytes.BytesUtils;
 import org.apache.parquet.bytes.HeapByteBufferAllocator;
 import org.apache.parquet.column.ColumnDescriptor;
 import org.apache.parquet.column.ParquetProperties;
+import org.apache.parquet.format.ColumnChunk;
+import org.apache.parquet.format.FileMetaData;
+import org.apache.parquet.format.RowGroup;
+import org.apache.parquet.format.Util;
 import org.apache.parquet.hadoop.ColumnChunkPageWriteStore;
 import org.apache.parquet.hadoop.ParquetFileWriter;
-import org.apache.parquet.hadoop.metadata.BlockMetaData;
-import org.apache.parquet.hadoop.metadata.ColumnChunkMetaData;
 import org.apache.parquet.io.ColumnIOFactory;
-import org.apache.parquet.io.LocalInputFile;
 import org.apache.parquet.io.LocalOutputFile;
-import org.apache.parquet.io.OutputFile;
-import org.apache.parquet.io.PositionOutputStream;
-import org.apache.parquet.io.SeekableInputStream;
 import org.apache.parquet.io.api.Binary;
 import org.apache.parquet.io.api.RecordConsumer;
 import org.apache.parquet.schema.LogicalTypeAnnotation;
@@ -91,21 +92,26 @@ final class ParquetSink implements RowSink {
     return type.named(name);
   }
 
-  private ParquetFileWriter writer(OutputFile file) throws IOException {
-    var mode = ParquetFileWriter.Mode.OVERWRITE;
-    var writer =
-        new ParquetFileWriter(
-            file, schema, mode, Long.MAX_VALUE / 2, 0, COMMON_PREFIX, Integer.MAX_VALUE, true);
-    writer.start();
-    return writer;
-  }
-
   @Override
   public void part(Path file, List<Object[]> rows) throws IOException {
-    try (ParquetFileWriter writer = writer(new LocalOutputFile(file));
+    var mode = ParquetFileWriter.Mode.OVERWRITE;
+    try (var writer =
+            new ParquetFileWriter(
+                new LocalOutputFile(file),
+                schema,
+                mode,
+                Long.MAX_VALUE / 2,
+                0,
+                COMMON_PREFIX,
+                Integer.MAX_VALUE,
+                true);
         var pages =
             new ColumnChunkPageWriteStore(
-                ParquetCodecs.snappy(), schema, new HeapByteBufferAllocator(), COMMON_PREFIX, true);
+                ParquetCodecs.snappy(),
+                schema,
+                new HeapByteBufferAllocator(),
+                COMMON_PREFIX,
+                true);
         var columns = properties.newColumnWriteStore(schema, pages, pages)) {
       RecordConsumer to = new ColumnIOFactory().getColumnIO(schema).getRecordWriter(columns);
       for (Object[] row : rows) {
@@ -122,10 +128,13 @@ final class ParquetSink implements RowSink {
         to.endMessage();
       }
       to.flush();
-      writer.startBlock(rows.size());
-      columns.flush();
-      pages.flushToFileWriter(writer);
-      writer.endBlock();
+      writer.start();
+      if (!rows.isEmpty()) {
+        writer.startBlock(rows.size());
+        columns.flush();
+        pages.flushToFileWriter(writer);
+        writer.endBlock();
+      }
       writer.end(Map.of());
     }
   }
@@ -180,66 +189,53 @@ final class ParquetSink implements RowSink {
     }
   }
 
-  /** Copies row groups as they are. */
+  /** Copies row groups as they are, and tells where each has come to. */
   @Override
   public void join(List<Path> parts, OutputStream out) throws IOException {
-    try (ParquetFileWriter writer = writer(new Stream(out))) {
-      for (Path part : parts) {
-        try (ParquetFile file = new ParquetFile(part);
-            SeekableInputStream in = new LocalInputFile(part).newStream()) {
-          for (BlockMetaData group : file.groups()) {
-            writer.startBlock(group.getRowCount());
-            for (ColumnChunkMetaData chunk : group.getColumns()) {
-              ColumnDescriptor column = schema.getColumnDescription(chunk.getPath().toArray());
-              writer.appendColumnChunk(column, in, chunk, null, null, null);
-            }
-            writer.endBlock();
-          }
+    out.write(ParquetFileWriter.MAGIC);
+    long position = ParquetFileWriter.MAGIC.length;
+    FileMetaData all = null;
+    for (Path part : parts) {
+      try (ParquetFile file = new ParquetFile(part)) {
+        FileMetaData own = file.written();
+        for (RowGroup group : own.getRow_groups()) {
+          move(group, position - ParquetFileWriter.MAGIC.length);
+        }
+        position += file.copyGroups(out);
+        if (all == null) {
+          all = own;
+        } else {
+          all.setNum_rows(all.getNum_rows() + own.getNum_rows());
+          all.getRow_groups().addAll(own.getRow_groups());
         }
       }
-      writer.end(Map.of());
     }
+    for (int i = 0; i < all.getRow_groups().size(); i++) {
+      all.getRow_groups().get(i).setOrdinal((short) Math.min(i, Short.MAX_VALUE));
+    }
+    ByteArrayOutputStream footer = new ByteArrayOutputStream();
+    Util.writeFileMetaData(all, footer);
+    footer.writeTo(out);
+    BytesUtils.writeIntLittleEndian(out, footer.size());
+    out.write(ParquetFileWriter.MAGIC);
   }
 
-  /** A stream as a file, which the stream's owner closes. */
-  private record Stream(OutputStream out) implements OutputFile {
-    @Override
-    public PositionOutputStream create(long blockSize) {
-      return new PositionOutputStream() {
-        private long position;
-
-        @Override
-        public long getPos() {
-          return position;
-        }
-
-        @Override
-        public void write(int value) throws IOException {
-          out.write(value);
-          position++;
-        }
-
-        @Override
-        public void write(byte[] bytes, int from, int length) throws IOException {
-          out.write(bytes, from, length);
-          position += length;
-        }
-      };
-    }
-
-    @Override
-    public PositionOutputStream createOrOverwrite(long blockSize) {
-      return create(blockSize);
-    }
-
-    @Override
-    public boolean supportsBlockSize() {
-      return false;
-    }
-
-    @Override
-    public long defaultBlockSize() {
-      return 0;
+  private static void move(RowGroup group, long by) {
+    group.setFile_offset(group.getFile_offset() + by);
+    for (ColumnChunk chunk : group.getColumns()) {
+      var column = chunk.getMeta_data();
+      column.setData_page_offset(column.getData_page_offset() + by);
+      if (column.isSetDictionary_page_offset()) {
+        column.setDictionary_page_offset(column.getDictionary_page_offset() + by);
+      }
+      if (chunk.isSetColumn_index_offset()) {
+        chunk.setColumn_index_offset(chunk.getColumn_index_offset() + by);
+      }
+      if (chunk.isSetOffset_index_offset()) {
+        chunk.setOffset_index_offset(chunk.getOffset_index_offset() + by);
+      }
+      chunk.setFile_offset(chunk.getFile_offset() == 0 ? 0 : chunk.getFile_offset() + by);
+      Collections.sort(column.getEncodings()); // the library lists them as they come from a set
     }
   }
 }

@@ -14,7 +14,14 @@ import java.nio.file.Path;
  * @param fault why it cannot be used, in a line that names its place; null if it can be
  */
 public record Row(
-    Path file, String unit, long number, Object id, String text, int[] ids, Object[] kept, String fault) {
+    Path file,
+    String unit,
+    long number,
+    Object id,
+    String text,
+    int[] ids,
+    Object[] kept,
+    String fault) {
   /** Where it stands, to begin a message with. */
   public String where() {
     return file + ", " + unit + " " + number;

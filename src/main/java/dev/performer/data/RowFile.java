@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -21,16 +22,16 @@ abstract class RowFile implements AutoCloseable {
   private final List<Field> fields = new ArrayList<>(); // the id, then what is kept
   private long before; // rows of the files before
 
-  private RowFile(Path file) {
+  RowFile(Path file) {
     this.file = file;
   }
 
   static RowFile open(Path file, RowSource.Columns columns, OptionalInt pad) {
     return switch (RowFormat.read(file)) {
       case CSV -> new Table(file, columns);
-      case PARQUET -> new Parquet(file, columns, pad);
+      case PARQUET -> new ParquetRows(file, columns, pad);
       case NPZ ->
-          columns.arrays().isEmpty() ? new Ids(file, columns, pad) : new Arrays(file, columns);
+          columns.arrays().isEmpty() ? new Ids(file, columns, pad) : new Features(file, columns);
       case LINES -> new Lines(file, columns);
       case FASTA -> new Fasta(file, columns);
     };
@@ -91,7 +92,7 @@ abstract class RowFile implements AutoCloseable {
   }
 
   /** The name of the column of texts; the first of the usual ones that is there. */
-  private static String text(Path file, RowSource.Columns columns, List<String> names, boolean ids) {
+  static String text(Path file, RowSource.Columns columns, List<String> names, boolean ids) {
     if (columns.text() != null) {
       String unknown = "%s: has no column '%s'; it has [%s]";
       boolean isThere = names.contains(columns.text());
@@ -106,7 +107,7 @@ abstract class RowFile implements AutoCloseable {
     return text;
   }
 
-  private static String id(Path file, RowSource.Columns columns, List<String> names) {
+  static String id(Path file, RowSource.Columns columns, List<String> names) {
     String given = columns.id();
     String unknown = "%s: has no column '%s'; it has [%s]";
     boolean isThere = given == null || names.contains(given);
@@ -183,93 +184,6 @@ abstract class RowFile implements AutoCloseable {
     }
   }
 
-  private static final class Parquet extends RowFile {
-    private final ParquetFile rows;
-    private final OptionalInt pad;
-    private final boolean hasId;
-    private final boolean isText;
-    private long count;
-
-    Parquet(Path file, RowSource.Columns columns, OptionalInt pad) {
-      super(file);
-      this.pad = pad;
-      rows = new ParquetFile(file);
-      try {
-        List<String> names = rows.names();
-        String text = text(file, columns, names, true);
-        String id = id(file, columns, names);
-        Field content = rows.field(text);
-        isText = content.type() == null;
-        boolean isIds = !isText && content.rank() == 1 && !content.type().code().startsWith("f");
-        String unfit = "%s: column '%s' is %s; expected text, or a list of token ids";
-        require(isText || isIds, unfit, file, text, content.typeLabel());
-        hasId = id != null;
-        Field called = hasId ? rows.field(id) : Field.text("id");
-        String lists = "%s: column '%s' is a %s, which is no id";
-        require(called.rank() == 0, lists, file, id, called.typeLabel());
-        boolean isNumber = called.type() != null;
-        called = isNumber ? Field.number("id", called.type()) : Field.text("id");
-        called = called.in(RowFormat.CSV, RowFormat.PARQUET);
-        List<Field> known = columns.kept().stream().map(rows::field).toList();
-        keep(known, called, columns.kept());
-        List<String> chosen = new ArrayList<>(List.of(text));
-        chosen.addAll(hasId ? List.of(id) : List.of());
-        fields().stream().skip(1).map(Field::name).forEach(chosen::add);
-        rows.choose(chosen);
-      } catch (PerformerException e) {
-        close();
-        throw e;
-      }
-    }
-
-    @Override
-    Row next() {
-      Object[] values = rows.next();
-      if (values == null) {
-        return null;
-      }
-      count++;
-      int first = hasId ? 2 : 1;
-      Object name = hasId ? values[1] : numbered(count);
-      Object[] others = java.util.Arrays.copyOfRange(values, first, values.length);
-      String where = file + ", row " + count + ": ";
-      String fault = values[0] == null ? where + "has no text" : null;
-      int[] ids = null;
-      if (values[0] instanceof NpyArray tokens) {
-        try {
-          ids = NpzRows.ids(tokens, null, pad);
-        } catch (PerformerException e) {
-          fault = where + e.getMessage();
-        }
-      }
-      String text = values[0] instanceof String own ? own : null;
-      return new Row(file, "row", count, name, text, ids, others, fault);
-    }
-
-    @Override
-    boolean isIds() {
-      return !isText;
-    }
-
-    @Override
-    long skip(long most) {
-      long over = Math.min(most, rows.rows() - count);
-      rows.skip(over);
-      count += over;
-      return over;
-    }
-
-    @Override
-    double fraction() {
-      return (double) count / Math.max(1, rows.rows());
-    }
-
-    @Override
-    public void close() {
-      rows.close();
-    }
-  }
-
   /** Token ids of an {@code .npz}. */
   private static final class Ids extends RowFile {
     private final NpzRows rows;
@@ -314,7 +228,7 @@ abstract class RowFile implements AutoCloseable {
       }
       count++;
       int first = hasMask ? 2 : 1;
-      Object[] others = java.util.Arrays.copyOfRange(values, first, values.length, Object[].class);
+      Object[] others = Arrays.copyOfRange(values, first, values.length, Object[].class);
       String fault = null;
       int[] ids = null;
       try {
@@ -340,13 +254,14 @@ abstract class RowFile implements AutoCloseable {
   }
 
   /** Arrays that are no sequences. */
-  private static final class Arrays extends RowFile {
+  private static final class Features extends RowFile {
     private final NpzRows rows;
     private long count;
 
-    Arrays(Path file, RowSource.Columns columns) {
+    Features(Path file, RowSource.Columns columns) {
       super(file);
-      List<String> names = Stream.concat(columns.arrays().stream(), columns.kept().stream()).toList();
+      List<String> names =
+          Stream.concat(columns.arrays().stream(), columns.kept().stream()).toList();
       Map<String, NpyHeader> all = NpzRows.headers(file);
       rows = new NpzRows(file, names);
       keep(names.stream().map(name -> Ids.field(name, all.get(name))).toList(), null, names);

@@ -1,30 +1,25 @@
 package dev.performer.data;
 
-import static dev.performer.PerformerException.require;
-
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.stream.Collectors;
 
 /** The kinds of files that hold rows, known by their names. */
 public enum RowFormat {
   /** A table as text, by commas or tabs, gzipped or not. */
-  CSV("(?i).*\\.[ct]sv(\\.gz)?", ".csv, .tsv, .csv.gz"),
+  CSV("(?i).*\\.[ct]sv(\\.gz)?"),
   /** A table of typed columns. */
-  PARQUET("(?i).*\\.(parquet|parq|pq)", ".parquet"),
+  PARQUET("(?i).*\\.(parquet|parq|pq)"),
   /** Arrays of NumPy, whose first dimension are the rows. */
-  NPZ("(?i).*\\.npz", ".npz"),
+  NPZ("(?i).*\\.npz"),
   /** A sequence or text a line. */
-  LINES("(?i).*\\.txt(\\.gz)?", ".txt"),
+  LINES("(?i).*\\.txt(\\.gz)?"),
   /** Sequences with headers. */
-  FASTA("(?i).*\\.(fasta|fa|faa|fas)(\\.gz)?", ".fasta(.gz)");
+  FASTA("(?i).*\\.(fasta|fa|faa|fas)(\\.gz)?");
 
   private final String pattern;
-  private final String names;
 
-  RowFormat(String pattern, String names) {
+  RowFormat(String pattern) {
     this.pattern = pattern;
-    this.names = names;
   }
 
   private boolean isNamed(Path file) {
@@ -46,15 +41,13 @@ public enum RowFormat {
     return SequenceSource.isLines(file) ? LINES : FASTA;
   }
 
-  /** What a file shall hold that is written. @throws PerformerException if its name is no table's */
+  /** What a file holds that is written: by its name, and arrays in all others. */
   public static RowFormat written(Path file) {
-    for (RowFormat format : new RowFormat[] {CSV, PARQUET, NPZ}) {
-      if (format.isNamed(file)) {
-        return format;
-      }
-    }
-    String all = Arrays.stream(values()).limit(3).map(f -> f.names).collect(Collectors.joining(", "));
-    require(false, "%s: rows are written as %s; give a name that ends so", file, all);
-    throw new IllegalStateException();
+    return CSV.isNamed(file) ? CSV : PARQUET.isNamed(file) ? PARQUET : NPZ;
+  }
+
+  /** Whether a name is that of a file that is written. */
+  public static boolean isWritten(Path file) {
+    return written(file).isNamed(file);
   }
 }

@@ -24,8 +24,7 @@ import java.util.regex.PatternSyntaxException;
  * @param pad the id of padding in arrays, if there is one
  * @param fields the id, where it is read, and what is kept
  */
-public record RowSource(
-    List<Path> files, Columns columns, OptionalInt pad, List<Field> fields) {
+public record RowSource(List<Path> files, Columns columns, OptionalInt pad, List<Field> fields) {
   /**
    * The columns of a table that are read.
    *
@@ -38,6 +37,11 @@ public record RowSource(
   public record Columns(String text, String id, List<String> kept, List<String> arrays) {
     /** What is there by its usual names. */
     public static final Columns DEFAULT = new Columns(null, null, List.of(), List.of());
+
+    /** The same on arrays that are no sequences. */
+    public Columns ofArrays(List<String> names) {
+      return new Columns(text, id, kept, names);
+    }
 
     /** The same with columns kept. */
     public Columns keeping(List<String> names) {

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.DataFile;
+import dev.performer.data.Field;
 import dev.performer.data.RowSource;
 import dev.performer.pipeline.RowModel.Item;
 import java.io.IOException;
@@ -36,8 +37,7 @@ import java.util.stream.Stream;
  * @param length tokens of a row at most; longer ones are cropped
  * @param options how it runs
  */
-public record BatchJob(
-    RowModel model, RowSource source, Path output, int length, Options options) {
+public record BatchJob(RowModel model, RowSource source, Path output, int length, Options options) {
   private static final JsonMapper JSON = new JsonMapper();
 
   /**
@@ -55,8 +55,7 @@ public record BatchJob(
       int batch, int batchTokens, int window, int workers, boolean resume, boolean skipBad) {
     /** What is not configured. */
     public static final Options DEFAULT =
-        new Options(
-            1024, 8192, 8192, Runtime.getRuntime().availableProcessors(), false, false);
+        new Options(1024, 8192, 8192, Runtime.getRuntime().availableProcessors(), false, false);
 
     /** Checks. @throws PerformerException if a number is below 1 */
     public Options {
@@ -87,8 +86,10 @@ public record BatchJob(
 
   /** Gets rows that are done, in their order, from one thread at a time. */
   public interface Listener {
-    /** @param values of each row's fields, the id first */
-    void rows(List<Item> items, List<Object[]> values);
+    /**
+     * @param values of each row's fields
+     */
+    void rows(List<Field> fields, List<Item> items, List<Object[]> values);
   }
 
   /**
@@ -113,9 +114,8 @@ public record BatchJob(
   /** A job on files, folders and patterns, as {@link RowSource#of} takes them. */
   public static BatchJob of(RowModel model, List<Path> inputs, RowSource.Columns columns) {
     TokenInput input = model.input();
-    var pad =
-        input == null ? OptionalInt.empty() : input.tokenizer().vocabulary().pad();
-    RowSource source = RowSource.of(inputs, columns, pad);
+    var pad = input == null ? OptionalInt.empty() : input.tokenizer().vocabulary().pad();
+    RowSource source = RowSource.of(inputs, columns.ofArrays(model.arrays()), pad);
     int length = input == null ? 1 : Math.min(TokenInput.DEFAULT_LENGTH, input.limit());
     return new BatchJob(model, source, null, length, Options.DEFAULT);
   }
@@ -138,7 +138,7 @@ public record BatchJob(
 
   /** Runs it. */
   public Result run(BatchProgress progress) {
-    return run(progress, (items, values) -> {});
+    return run(progress, (fields, items, values) -> {});
   }
 
   /**
@@ -162,8 +162,10 @@ public record BatchJob(
     ObjectNode key = JSON.createObjectNode();
     key.set("input", JSON.valueToTree(source.files().stream().map(BatchJob::print).toList()));
     key.set("model", JSON.valueToTree(prints(model.model())));
-    var used = new Options(options.batch, options.batchTokens, options.window, 1, false, options.skipBad);
-    key.put("options", "%s %s %d %s".formatted(model.description(), source.columns(), length, used));
+    var used =
+        new Options(options.batch, options.batchTokens, options.window, 1, false, options.skipBad);
+    key.put(
+        "options", "%s %s %d %s".formatted(model.description(), source.columns(), length, used));
     return key;
   }
 

@@ -2,6 +2,7 @@ package dev.performer.pipeline;
 
 import static dev.performer.PerformerException.require;
 
+import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -10,7 +11,9 @@ import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
 import dev.performer.data.DataFile;
 import dev.performer.data.RowSink;
+import java.io.BufferedOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -125,7 +128,7 @@ final class BatchParts implements AutoCloseable {
   private static JsonNode read(Path file) throws IOException {
     try {
       return JSON.readTree(RegularFiles.readAllBytes(file));
-    } catch (com.fasterxml.jackson.core.JacksonException e) {
+    } catch (JacksonException e) {
       return null;
     }
   }
@@ -197,8 +200,7 @@ final class BatchParts implements AutoCloseable {
       AtomicFiles.force(beside);
       AtomicFiles.move(beside, file);
       long bytes = Files.size(file);
-      Part whole =
-          new Part(part.read, part.rows, part.cropped, bytes, part.faults, part.sums);
+      Part whole = new Part(part.read, part.rows, part.cropped, bytes, part.faults, part.sums);
       String line = JSON.writeValueAsString(whole) + "\n";
       journal.write(ByteBuffer.wrap(line.getBytes(StandardCharsets.UTF_8)));
       journal.force(true);
@@ -214,7 +216,13 @@ final class BatchParts implements AutoCloseable {
     for (int i = 0; i < parts.size(); i++) {
       files.add(place(i));
     }
-    DataFile.write(target, out -> sink.join(files, out));
+    DataFile.write(
+        target,
+        out -> {
+          OutputStream buffered = new BufferedOutputStream(out, 1 << 16);
+          sink.join(files, buffered);
+          buffered.flush();
+        });
     parts.clear();
   }
 

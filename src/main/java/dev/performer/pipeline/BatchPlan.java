@@ -165,8 +165,7 @@ final class BatchPlan {
 
   /** One line on what costs time. */
   Optional<String> note() {
-    String line =
-        "%s: padding changes what it gives, so only sequences of one length run together";
+    String line = "%s: padding changes what it gives, so only sequences of one length run together";
     return notes.mayPad || job.model().input() == null
         ? Optional.empty()
         : Optional.of(line.formatted(job.model().model()));
@@ -227,7 +226,9 @@ final class BatchPlan {
       Item first = sorted.get(from);
       int most = Math.min(sorted.size(), from + rows(first));
       int to = from + 1;
-      while (to < most && (notes.mayPad || sorted.get(to).length() == first.length())) {
+      int least =
+          notes.mayPad ? first.length() - Math.max(BUCKET, first.length() / 8) : first.length();
+      while (to < most && sorted.get(to).length() >= least) {
         to++;
       }
       batches.add(sorted.subList(from, to));

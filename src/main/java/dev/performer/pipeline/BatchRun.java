@@ -48,8 +48,7 @@ final class BatchRun {
   private volatile boolean isStopped;
   private volatile long doneRows;
 
-  BatchRun(
-      BatchJob job, BatchParts parts, BatchProgress progress, BatchJob.Listener listener) {
+  BatchRun(BatchJob job, BatchParts parts, BatchProgress progress, BatchJob.Listener listener) {
     this.job = job;
     this.parts = parts;
     this.progress = progress;
@@ -148,7 +147,7 @@ final class BatchRun {
       } else {
         faults.add((Fault) next);
         boolean isUsable = items.size() > 0 || faults.size() < MOST_FAULTS;
-        String none = "%s: %d rows in a row cannot be used, the last one: %s";
+        String none = "%s: %d rows one after the other cannot be used: %s";
         require(isUsable, none, job.source().name(), faults.size(), ((Fault) next).why());
         room -= items.isEmpty() ? 0 : 1;
       }
@@ -166,11 +165,10 @@ final class BatchRun {
         break;
       }
     }
-    List<Item> items =
-        first.stream().filter(Item.class::isInstance).map(Item.class::cast).toList();
-    boolean isUsable = !items.isEmpty();
-    String why = first.isEmpty() ? "" : ": " + ((Fault) first.get(first.size() - 1)).why();
-    require(isUsable, "%s: holds no sequence%s", job.source().name(), isUsable ? "" : why);
+    List<Item> items = first.stream().filter(Item.class::isInstance).map(Item.class::cast).toList();
+    boolean isFault = items.isEmpty() && !first.isEmpty();
+    String why = isFault ? " that can be used: " + ((Fault) first.get(0)).why() : "";
+    require(!items.isEmpty(), "%s: holds no sequence%s", job.source().name(), why);
     begin(BatchPlan.of(job, items));
     if (parts != null) {
       parts.begin(job.key(), plan.notes());
@@ -225,14 +223,19 @@ final class BatchRun {
 
   /** The values of each row, or a fault. */
   private List<Object> results(List<Item> batch) {
-    if (isStopped) {
-      throw new IllegalStateException("another batch has failed");
-    }
+    requireGoing();
     int length = plan.length(batch.get(0));
     try {
       return new ArrayList<>(job.model().run(batch, length, plan.own()));
     } catch (PerformerException e) {
       return apart(batch, e);
+    }
+  }
+
+  /** A part must not stand behind one that is missing. */
+  private void requireGoing() {
+    if (isStopped) {
+      throw new IllegalStateException("another batch has failed");
     }
   }
 
@@ -255,8 +258,8 @@ final class BatchRun {
     return results;
   }
 
-  private void write(
-      Window window, List<List<Item>> batches, List<Future<List<Object>>> running) {
+  private void write(Window window, List<List<Item>> batches, List<Future<List<Object>>> running) {
+    requireGoing();
     try {
       List<Fault> faults = new ArrayList<>(window.faults);
       Object[][] values = new Object[window.items.size()][];
@@ -298,7 +301,7 @@ final class BatchRun {
       }
       done.add(part);
       doneRows += rows.size();
-      listener.rows(items, rows);
+      listener.rows(plan.all(), items, rows);
       progress.rows(doneRows, window.fraction);
     } catch (RuntimeException | Error e) {
       isStopped = true;

@@ -62,7 +62,9 @@ record EmbeddedRows(Embedder embedder, EmbeddingSpec spec, TokenInput.Runner run
     for (int r = 0; r < items.size(); r++) {
       int[] ids = items.get(r).encoding().ids();
       rows.add(
-          new Object[] {vectors.get(r), NpyArray.of(ids, ids.length), TokenInput.number(ids.length)});
+          new Object[] {
+            vectors.get(r), NpyArray.of(ids, ids.length), TokenInput.number(ids.length)
+          });
     }
     return rows;
   }

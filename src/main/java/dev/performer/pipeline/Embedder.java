@@ -102,8 +102,7 @@ public final class Embedder implements AutoCloseable {
     return new EmbeddedRows(this, spec, runner);
   }
 
-  Map<String, NpyArray> vectors(
-      Map<String, NpyArray> outputs, List<int[]> ids, int length) {
+  Map<String, NpyArray> vectors(Map<String, NpyArray> outputs, List<int[]> ids, int length) {
     NpyArray states = outputs.get(spec.output());
     boolean isVector = states.shape().length == 2;
     boolean isKnown = isVector || states.shape().length == 3 && states.shape()[1] >= length;

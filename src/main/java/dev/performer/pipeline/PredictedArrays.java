@@ -19,6 +19,11 @@ record PredictedArrays(Predictor predictor, SignatureSpec signature) implements 
   }
 
   @Override
+  public List<String> arrays() {
+    return List.copyOf(signature.inputs().keySet());
+  }
+
+  @Override
   public Path model() {
     return predictor.model().path();
   }
@@ -33,8 +38,7 @@ record PredictedArrays(Predictor predictor, SignatureSpec signature) implements 
     List<Field> fields = new ArrayList<>();
     outputs(List.of(sample))
         .forEach(
-            (name, output) ->
-                fields.add(PredictedRows.field(name, output, output.shape(), false)));
+            (name, output) -> fields.add(PredictedRows.field(name, output, output.shape(), false)));
     return fields;
   }
 

@@ -8,15 +8,11 @@ import dev.performer.data.NpyType;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /** The outputs of a signature for rows of sequences, and the names of what they guess. */
 record PredictedRows(Predictor predictor, TokenInput.Runner runner) implements RowModel {
-  /** The field with the names of classes. */
-  static final String PREDICTION = "prediction";
-
   @Override
   public TokenInput input() {
     return runner.input();
@@ -35,11 +31,13 @@ record PredictedRows(Predictor predictor, TokenInput.Runner runner) implements R
   @Override
   public List<Field> fields(Item sample, int length, int longer) {
     Map<String, NpyArray> outputs = outputs(List.of(sample), length);
-    Map<String, NpyArray> others =
-        longer == length ? outputs : outputs(List.of(sample), longer);
+    Map<String, NpyArray> others = longer == length ? outputs : outputs(List.of(sample), longer);
     List<Field> fields = new ArrayList<>();
-    outputs.forEach(
-        (name, output) -> {
+    List<String> names =
+        runner.rowOutputs().stream().filter(n -> !n.matches("tokens|lengths")).toList();
+    names.forEach(
+        name -> {
+          NpyArray output = outputs.get(name);
           long[] shape = output.shape();
           long[] other = others.get(name).shape();
           var spec = input().signature().output(name).shape();
@@ -52,7 +50,7 @@ record PredictedRows(Predictor predictor, TokenInput.Runner runner) implements R
           fields.add(field(name, output, other, isPerToken));
         });
     if (!predictor.names(outputs).isEmpty()) {
-      fields.add(Field.text(PREDICTION));
+      fields.add(Field.text(Predictor.PREDICTION));
     }
     fields.add(input().tokens(false));
     fields.add(TokenInput.LENGTHS);
@@ -86,11 +84,8 @@ record PredictedRows(Predictor predictor, TokenInput.Runner runner) implements R
     List<int[]> ids = items.stream().map(item -> item.encoding().ids()).toList();
     Map<String, NpyArray> outputs = runner.run(ids, length, runner.rowOutputs());
     int[] lengths = ids.stream().mapToInt(row -> row.length).toArray();
-    Map<String, NpyArray> all = new LinkedHashMap<>(outputs);
-    all.remove("lengths");
-    all.remove("tokens");
-    all.put("lengths", NpyArray.of(lengths, lengths.length));
-    return all;
+    outputs.put("lengths", NpyArray.of(lengths, lengths.length)); // in place of its own
+    return outputs;
   }
 
   @Override
@@ -107,7 +102,7 @@ record PredictedRows(Predictor predictor, TokenInput.Runner runner) implements R
             switch (field.name()) {
               case "tokens" -> NpyArray.of(ids, ids.length);
               case "lengths" -> TokenInput.number(ids.length);
-              case PREDICTION -> names.get(r);
+              case Predictor.PREDICTION -> names.get(r);
               default -> value(outputs.get(field.name()), r);
             };
         if (field.perToken() && !field.name().equals("tokens")) {

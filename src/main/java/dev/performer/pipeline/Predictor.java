@@ -1,7 +1,5 @@
 package dev.performer.pipeline;
 
-import static dev.performer.PerformerException.require;
-
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
@@ -22,6 +20,9 @@ import java.util.function.UnaryOperator;
  * changes variables.
  */
 public final class Predictor implements AutoCloseable {
+  /** The field of rows with the names of what a model guesses. */
+  public static final String PREDICTION = "prediction";
+
   private static final int BATCH = 8;
 
   private final Model model;
@@ -69,8 +70,12 @@ public final class Predictor implements AutoCloseable {
    * @throws PerformerException if a name, type or shape does not fit, or the model fails
    */
   public Map<String, NpyArray> predict(Map<String, NpyArray> inputs) {
+    return predict(signature(), inputs);
+  }
+
+  private String signature() {
     String given = model.options().signature();
-    return predict(given == null ? ImportedModel.DEFAULT_SIGNATURE : given, inputs);
+    return given == null ? ImportedModel.DEFAULT_SIGNATURE : given;
   }
 
   /** Runs a signature. */
@@ -113,8 +118,8 @@ public final class Predictor implements AutoCloseable {
   }
 
   /** The same for rows of the arrays that a signature takes. */
-  public RowModel rows(String signature) {
-    return new PredictedArrays(this, model.directory().signature(signature));
+  public RowModel rows() {
+    return new PredictedArrays(this, model.directory().signature(signature()));
   }
 
   /**

@@ -20,6 +20,11 @@ public interface RowModel {
   /** How rows become tokens; null where they are arrays. */
   TokenInput input();
 
+  /** The arrays that rows are of, where they are no sequences. */
+  default List<String> arrays() {
+    return List.of();
+  }
+
   /** The SavedModel directory. */
   Path model();
 
