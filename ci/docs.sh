@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every ./performer command that README.md and docs/ show, in the order of the files, in a scratch folder. Options that only make a
-# run smaller are appended to the commands that would take minutes.
+# Runs every ./performer and curl command that README.md and docs/ show, in the order of the files, in a scratch folder. Options that only
+# make a run smaller are appended to the commands that would take minutes. A server runs until the next one, or the end of its file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home="$PWD"
@@ -53,6 +53,30 @@ smaller() {
   esac
 }
 
+# Starts a server on a free port; without arguments one of what the docs of REST name.
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+server=""
+stop() {
+  if [ -n "$server" ]; then kill "$server" && wait "$server"; fi
+  server=""
+}
+trap 'kill $server 2>/dev/null || true' EXIT
+serve() {
+  stop
+  if [ $# = 0 ]; then
+    mkdir -p protein && ln -sfn "$home/savedmodels/protein-mlm/saved_model" protein/3
+    echo '{"modelConfigList": {"config": [{"name": "protein", "basePath": "protein", "versionLabels": {"stable": 3}}]}}' >models.config
+    set -- --models models.config
+  fi
+  rm -f serve.log
+  "$home/performer" serve "$@" --port "$port" --no-grpc >serve.log &
+  server=$!
+  until grep -qs '^ready' serve.log; do
+    kill -0 "$server" || { echo "docs: the server did not start" >&2; exit 1; }
+    sleep 0.2
+  done
+}
+
 count=0
 cd "$work"
 # Lines of fenced blocks that start with ./performer; a backslash joins the next line; a comment or a prompt is cut off.
@@ -62,12 +86,26 @@ while IFS= read -r line; do
     *" bench "*--lengths*) line="${line%% --lengths*}" ;; # smaller() has others
     *) line="${line//X.npz/tokens.npz}" ;;
   esac
+  case "$line" in
+    "#file") stop; continue ;;
+    *" --python "*) continue ;; # ci/interop.sh has a Python with the converters
+    "./performer serve "*) echo "--- $line"; eval "serve ${line#./performer serve }"; count=$((count + 1)); continue ;;
+    *"curl "*)
+      if [ -z "$server" ]; then serve; fi
+      line="${line//localhost:8501/localhost:$port}"
+      line="${line//curl /curl -sS --fail-with-body }"
+      ;;
+  esac
   line="${line//.\/performer/$home/performer}"
   extra="$(smaller "$line")"
   echo "--- $line $extra"
   eval "$line $extra" </dev/null
   count=$((count + 1))
-done < <(cat "$home/README.md" "$home"/docs/*.md | sed -e ':a' -e '/\\$/{N;s/\\\n */ /;ba}' |
-  sed -n '/^```/,/^```/p' | sed -n 's/^\(\$ \)\{0,1\}\([A-Z_]*=[^ ]* \)\{0,1\}\(\.\/performer .*\)$/\3/p' | sed 's/  *#.*//' | awk '!seen[$0]++')
+done < <(for file in "$home/README.md" "$home"/docs/*.md; do
+  sed -e ':a' -e '/\\$/{N;s/\\\n */ /;ba}' "$file" | sed -n '/^```/,/^```/p' |
+    sed -n -e 's/^\(\$ \)\{0,1\}\([A-Z_]*=[^ ]* \)\{0,1\}\(\.\/performer .*\)$/\3/p' -e '/^\(ID=$(\)\{0,1\}curl /p' | sed 's/  *#.*//'
+  echo '#file'
+done | awk '$0 == "#file" || !seen[$0]++')
+stop
 [ "$count" -gt 5 ] || { echo "docs: only $count commands found" >&2; exit 1; }
 echo "docs: $count commands ran"

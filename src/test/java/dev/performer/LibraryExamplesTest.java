@@ -11,6 +11,7 @@ import dev.performer.data.Tokenizer;
 import dev.performer.graph.Tensors;
 import dev.performer.model.PerformerConfig;
 import dev.performer.pipeline.Embedder;
+import dev.performer.pipeline.EngineOptions;
 import dev.performer.pipeline.FineTuneJob;
 import dev.performer.pipeline.FineTuneTask;
 import dev.performer.pipeline.GenerationOptions;
@@ -20,7 +21,10 @@ import dev.performer.pipeline.Predictor;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.SequenceBatching;
 import dev.performer.pipeline.SequenceTraining;
+import dev.performer.pipeline.Sessions;
+import dev.performer.pipeline.TextEngine;
 import dev.performer.pipeline.TextGenerator;
+import dev.performer.pipeline.TextRequest;
 import dev.performer.pipeline.TrainJob;
 import dev.performer.savedmodel.TaskCard;
 import dev.performer.serving.Sampling;
@@ -28,12 +32,15 @@ import dev.performer.training.FineTuneOptions;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.CompletableFuture;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.BeforeAll;
@@ -149,6 +156,39 @@ class LibraryExamplesTest {
   }
 
   @Test
+  void continueManyTexts() throws Exception {
+    // docs: engine
+    try (Predictor loaded = Predictor.load(lm);
+        TextEngine engine = TextEngine.of(loaded, EngineOptions.DEFAULT.withMaxBatch(16))) {
+      CompletableFuture<String> text = new CompletableFuture<>();
+      TextEngine.Listener listener =
+          new TextEngine.Listener() {
+            @Override
+            public void done(TextEngine.Finished finished) {
+              text.complete(finished.text());
+            }
+
+            @Override
+            public void failed(PerformerException why) {
+              text.completeExceptionally(why);
+            }
+          };
+      Sessions.Session session = engine.sessions().open(TextRequest.of("MKTAYIAKQR"));
+      Sessions.Session fork = engine.sessions().fork(session.id());
+      TextRequest request = TextRequest.of("QIS").withMaxTokens(8).withStops(List.of("GG"));
+      TextEngine.Ticket ticket = engine.submit(request.withSession(fork.id()), listener);
+      System.out.println(text.get()); // ticket.cancel() would end it between two steps
+      ByteArrayOutputStream saved = new ByteArrayOutputStream(); // or a Path
+      engine.sessions().save(fork.id(), saved);
+      // docs: end
+      assertThat(engine.sessions().get(session.id()).tokens()).isEqualTo(10);
+      assertThat(engine.sessions().load(new ByteArrayInputStream(saved.toByteArray())).tokens())
+          .isEqualTo(engine.sessions().get(fork.id()).tokens())
+          .isBetween(13, 21);
+    }
+  }
+
+  @Test
   void streamAText() {
     // docs: generate
     try (TextGenerator generator = TextGenerator.load(lm)) {
@@ -223,7 +263,7 @@ class LibraryExamplesTest {
     while (marked.find()) {
       run.add(normalised(marked.group(1)));
     }
-    assertThat(run).hasSize(7);
+    assertThat(run).hasSize(8);
     List<String> library = shown(Path.of("docs/library.md"));
     assertThat(library).hasSize(run.size());
     for (int i = 0; i < run.size(); i++) {

@@ -8,11 +8,11 @@ import dev.performer.data.Tokenizer;
 import dev.performer.pipeline.CheckpointReport;
 import dev.performer.pipeline.ConfigSummary;
 import dev.performer.pipeline.Model;
+import dev.performer.savedmodel.CardTokenizer;
 import dev.performer.savedmodel.Inspection;
 import dev.performer.savedmodel.Inspection.TensorReport;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.training.ModelCards;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -126,7 +126,7 @@ final class InspectCommand extends PerformerCommand {
   }
 
   private static Optional<Tokenizer> tokenizer(Path model) {
-    return ModelCard.read(model).map(ModelCard::vocabulary).map(ModelCards::tokenizer);
+    return ModelCard.read(model).map(ModelCard::vocabulary).map(CardTokenizer::of);
   }
 
   private static String list(List<TensorReport> tensors) {

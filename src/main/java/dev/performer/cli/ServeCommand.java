@@ -1,14 +1,13 @@
 package dev.performer.cli;
 
-import static dev.performer.PerformerException.require;
-
+import dev.performer.PerformerException;
 import dev.performer.server.PerformerServer;
 import dev.performer.server.ServerOptions;
 import dev.performer.server.models.ModelConfig;
-import dev.performer.server.models.ModelStatus;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -40,34 +39,41 @@ final class ServeCommand extends PerformerCommand {
       description = "A model config file of TensorFlow Serving, as text or JSON.")
   private Path modelsFile;
 
-  @Option(
-      names = "--poll-interval",
-      paramLabel = "TIME",
-      description = "How often folders are looked at for versions; 0 for never (default: 1s).")
-  private Duration poll = Duration.ofSeconds(1);
+  private static final Logger GRPC = Logger.getLogger("io.grpc");
 
-  @Option(
-      names = "--session-dir",
-      paramLabel = "FOLDER",
-      description = "Where clients may save sessions by name (default: nowhere).")
-  private Path sessionFolder;
+  @Option(names = "--check", description = "Load the models and listen, print so, and stop.")
+  private boolean check;
+
+  @Mixin private ServeModels running;
 
   @Mixin private ServeNetwork network;
 
   @Mixin private ServeLimits limits;
 
+  /** What a program that starts the server reads, as soon as it is ready. */
+  private record Ready(String url, String grpc, List<String> models) {}
+
   @Override
   public Integer call() throws InterruptedException {
     requireUsage(
         models.isEmpty() == (modelsFile != null), "give either models or --models FILE, not both");
+    GRPC.setLevel(Level.OFF); // it logs what broken clients send, with stack traces
     try (Interruption interruption = new Interruption();
         PerformerServer server = PerformerServer.start(options())) {
       server.awaitLoaded();
       List<String> names = server.models().names();
-      if (modelsFile == null) {
-        names.forEach(name -> requireLoaded(server, name));
+      List<String> failures = modelsFile == null ? server.models().failures() : List.of();
+      if (!failures.isEmpty()) {
+        throw new PerformerException("models that cannot be served", failures);
       }
-      print("ready: %s (%s)", network.url(server.port()), String.join(", ", names));
+      String grpc = server.grpcPort() < 0 ? null : network.address(server.grpcPort());
+      var ready = new Ready(network.url(server.port()), grpc, names);
+      String shown = grpc == null ? "" : " grpc://" + grpc;
+      print("ready: %s%s (%s)", ready.url, shown, String.join(", ", names));
+      done(ready);
+      if (check) {
+        return 0;
+      }
       interruption.await();
       System.err.println("stopping when running requests have ended; a second signal ends at once");
       if (!server.drain(limits.drain())) {
@@ -78,19 +84,11 @@ final class ServeCommand extends PerformerCommand {
   }
 
   private ServerOptions options() {
-    ServerOptions options = ServerOptions.DEFAULT;
-    return options
-        .withModels(ModelConfig.of(models))
+    return ServerOptions.DEFAULT
+        .withModels(modelsFile == null ? ModelConfig.of(models) : ModelConfig.read(modelsFile))
         .withHttp(network.options().withLimits(limits.limits()))
         .withGrpcPort(network.grpcPort())
-        .withSessionFolder(sessionFolder)
-        .withRepository(options.repository().withPoll(poll).withLog(System.err::println));
-  }
-
-  private static void requireLoaded(PerformerServer server, String name) {
-    List<ModelStatus> versions = server.models().status(name);
-    boolean isThere = versions.stream().anyMatch(one -> one.state() == ModelStatus.State.AVAILABLE);
-    String why = versions.isEmpty() ? "it has no version" : versions.get(0).error();
-    require(isThere, "%s: cannot be served: %s", name, why);
+        .withSessionFolder(running.sessionFolder())
+        .withRepository(running.options().withLog(System.err::println));
   }
 }

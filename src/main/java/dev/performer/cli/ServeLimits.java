@@ -34,6 +34,12 @@ final class ServeLimits {
   private int body = (int) (Limits.DEFAULT.bodyBytes() / MEGABYTE);
 
   @Option(
+      names = "--max-tokens",
+      paramLabel = "N",
+      description = "Of one request's prompt and what is generated, together (default: 131072).")
+  private int tokens = Limits.DEFAULT.tokens();
+
+  @Option(
       names = "--deadline",
       paramLabel = "TIME",
       description = "How long a request may take, such as 30s or 5m (default: 5m).")
@@ -56,7 +62,7 @@ final class ServeLimits {
       return Limits.DEFAULT
           .withRequests(requests, queue)
           .withConnections(connections)
-          .withBodyBytes((long) body * MEGABYTE)
+          .withSizes((long) body * MEGABYTE, tokens)
           .withDeadline(deadline)
           .withIdle(idle, idle);
     } catch (PerformerException e) {

@@ -88,8 +88,11 @@ final class ServeNetwork {
   }
 
   String url(int bound) {
-    String name = host.contains(":") && !host.startsWith("[") ? "[" + host + "]" : host;
-    return (certificate == null ? "http" : "https") + "://" + name + ":" + bound;
+    return (certificate == null ? "http" : "https") + "://" + address(bound);
+  }
+
+  String address(int bound) {
+    return (host.contains(":") && !host.startsWith("[") ? "[" + host + "]" : host) + ":" + bound;
   }
 
   private List<String> keys() {

@@ -5,6 +5,7 @@ import static dev.performer.PerformerException.require;
 import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -33,6 +34,7 @@ import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** JSON bound to records; what a record does not know is an error that names the nearest key. */
@@ -66,6 +68,11 @@ public final class StrictJson {
             .disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER)
             .build();
   }
+
+  /** What the parser's messages tell of itself, in parentheses and behind what is wrong. */
+  private static final Pattern PARSER_TERMS =
+      Pattern.compile(
+          "\\s*\\((start marker|for |bound|of type|from |not recognized)([^()]|\\([^()]*\\))*\\)|: (enable|not allowed) .*`.*");
 
   private StrictJson() {}
 
@@ -196,9 +203,16 @@ public final class StrictJson {
     if (!(e instanceof JsonProcessingException known) || known.getOriginalMessage() == null) {
       return AtomicFiles.describe(e);
     }
+    if (e instanceof StreamConstraintsException) {
+      return "it is nested too deep, or a number or a name in it is too long";
+    }
     String first = known.getOriginalMessage().lines().findFirst().orElse("");
     return Excerpt.of(
-        first.replaceAll("(?i)unexpected", "misplaced").replaceAll(", got this instead: <.*", ""));
+        PARSER_TERMS
+            .matcher(first)
+            .replaceAll("")
+            .replaceAll("(?i)unexpected", "misplaced")
+            .replaceAll(", got this instead: <.*", ""));
   }
 
   private static String expected(MismatchedInputException e) {

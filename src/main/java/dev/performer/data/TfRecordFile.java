@@ -27,7 +27,8 @@ public final class TfRecordFile implements AutoCloseable {
   private long left; // unknown, so without a limit, where it is gzipped
   private long record;
 
-  TfRecordFile(Path file) {
+  /** Opens a file. @throws PerformerException if there is none */
+  public TfRecordFile(Path file) {
     this.file = file;
     String expected = "a TFRecord file";
     try (InputStream start = DataFile.openPlain(file, expected)) {
@@ -46,7 +47,7 @@ public final class TfRecordFile implements AutoCloseable {
   }
 
   /** The next record's data, or null at the end. */
-  byte[] next() {
+  public byte[] next() {
     try {
       byte[] header = in.readNBytes(HEADER);
       if (header.length == 0) {

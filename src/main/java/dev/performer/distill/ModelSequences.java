@@ -6,9 +6,9 @@ import dev.performer.data.TableFile;
 import dev.performer.data.TokenRows;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
+import dev.performer.savedmodel.CardTokenizer;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.training.ModelCards;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
@@ -25,7 +25,7 @@ public record ModelSequences(
     Path path, PerformerModels.Saved model, Optional<Tokenizer> tokenizer) {
   public ModelSequences {
     var card = Optional.ofNullable(model.card().vocabulary());
-    tokenizer = tokenizer.or(() -> card.map(ModelCards::tokenizer));
+    tokenizer = tokenizer.or(() -> card.map(CardTokenizer::of));
   }
 
   /** Reads a file; sequences of more tokens than the length are cropped, which is noted. */

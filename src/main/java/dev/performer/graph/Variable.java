@@ -1,9 +1,10 @@
 package dev.performer.graph;
 
+import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.ReadVariableOp;
+import org.tensorflow.proto.DataType;
 import org.tensorflow.types.family.TType;
 
 /**
@@ -11,7 +12,7 @@ import org.tensorflow.types.family.TType;
  * graph owns the value.
  *
  * @param name unique in its graph, with {@code /} between scopes and without {@code :0}
- * @param handle the DT_RESOURCE output of its {@code VarHandleOp}
+ * @param handle the DT_RESOURCE output of its {@code VarHandleOp}; or its value
  * @param trainable whether an optimizer may change it (a projection matrix is not)
  * @param checkpointKey the key under which it is stored in a TF2 object checkpoint
  */
@@ -48,13 +49,19 @@ public record Variable(
     return new Variable(name, handle, type, shape, false, checkpointKey);
   }
 
+  /** The same where its value is at hand: reading it adds nothing. */
+  public Variable ofValue(Operand<?> value) {
+    return withHandle(value.asOutput());
+  }
+
   Variable withHandle(Output<?> other) {
     return new Variable(name, other, type, shape, trainable, checkpointKey);
   }
 
   /** Adds an op that reads the value; its gradient with respect to {@link #handle()} is dense. */
   @SuppressWarnings({"unchecked", "rawtypes"})
-  public <T extends TType> ReadVariableOp<T> read(Ops tf) {
-    return tf.readVariableOp((Output) handle, (Class) type);
+  public <T extends TType> Operand<T> read(Ops tf) {
+    boolean isValue = handle.dataType() != DataType.DT_RESOURCE;
+    return isValue ? (Operand<T>) handle : tf.readVariableOp((Output) handle, (Class) type);
   }
 }

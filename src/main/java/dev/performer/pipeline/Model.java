@@ -9,6 +9,7 @@ import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.CardTokenizer;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.ModelCard.LanguageModel;
@@ -18,7 +19,6 @@ import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SignatureSpec;
 import dev.performer.savedmodel.TaskCard;
 import dev.performer.training.ImportedLanguageModel;
-import dev.performer.training.ModelCards;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -126,7 +126,7 @@ public final class Model {
   public Optional<Tokenizer> tokenizer() {
     return Optional.ofNullable(options.tokenizer())
         .map(own -> isUnsized(own) && config.isPresent() ? numbered(config.get()) : own)
-        .or(() -> card.map(ModelCard::vocabulary).map(ModelCards::tokenizer));
+        .or(() -> card.map(ModelCard::vocabulary).map(CardTokenizer::of));
   }
 
   /**

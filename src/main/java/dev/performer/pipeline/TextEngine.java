@@ -1,43 +1,61 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.BusyException;
 import dev.performer.PerformerException;
 import dev.performer.data.Tokenizer;
-import dev.performer.serving.DecodingOptions;
 import dev.performer.serving.GenerationSession;
-import java.time.Instant;
+import dev.performer.serving.GenerationSession.Saved;
+import dev.performer.serving.TextState;
+import dev.performer.serving.TokenListener;
+import dev.performer.serving.TokenRequest;
+import dev.performer.serving.TokenScheduler;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.List;
-import java.util.concurrent.ArrayBlockingQueue;
-import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.ThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.stream.Collectors;
 
 /**
- * Continues many texts at once on one loaded model. The same seed gives the tokens that {@link
- * TextGenerator} gives, whatever else runs. Safe for use by several threads.
+ * Continues many texts at once on one loaded model: they join and leave between steps of the batch,
+ * and long prompts are read in pieces. The same seed gives the tokens that {@link TextGenerator}
+ * gives, whatever else runs. Safe for use by several threads.
  */
 public final class TextEngine implements AutoCloseable {
+  private static final long IDLE_MILLIS = 10_000; // between looks for expired sessions
+
   private final Model model;
   private final TextModel texts;
+  private final EngineOptions options;
+  private final TokenScheduler scheduler;
   private final Sessions sessions;
-  private final ThreadPoolExecutor worker;
-  private final AtomicLong tokens = new AtomicLong();
+  private final Deque<Answer> waiting = new ArrayDeque<>(); // guarded by itself, as closed is
+  private final Thread thread = new Thread(this::run, "performer-text-engine");
+  private final AtomicLong finished = new AtomicLong();
+  private final AtomicLong failed = new AtomicLong();
+  private final AtomicLong cancelled = new AtomicLong();
+  private final AtomicLong refused = new AtomicLong();
+  private volatile int running;
+  private boolean closed;
 
   private TextEngine(Model model, TextModel texts, EngineOptions options) {
     this.model = model;
     this.texts = texts;
-    sessions = new Sessions(this, options.sessionExpiry());
-    worker =
-        new ThreadPoolExecutor(
-            1, 1, 0, TimeUnit.SECONDS, new ArrayBlockingQueue<>(Math.max(1, options.maxQueue())));
+    this.options = options;
+    GenerationSession session = texts.session();
+    scheduler = session.scheduler(options.chunk(), options.cacheBytes());
+    sessions = new Sessions(this, session, () -> ModelFingerprint.of(model.path()), options);
+    thread.setDaemon(true);
+    thread.start();
   }
 
   /**
-   * On a loaded model, which stays its owner's.
+   * On a loaded model, which stays its owner's and is open until this is closed.
    *
    * @throws PerformerException if it cannot generate, or has no tokenizer
    */
@@ -105,87 +123,198 @@ public final class TextEngine implements AutoCloseable {
   /**
    * Begins a text, and returns at once.
    *
-   * @throws BusyException if too many wait
+   * @throws BusyException if too many wait, or its session goes on already
    * @throws dev.performer.NotFoundException if its session is not open
    * @throws PerformerException if it cannot run: its prompt, or what does not fit together
    */
   public Ticket submit(TextRequest request, Listener listener) {
-    List<Integer> ids = prompt(request);
-    int count = request.maxTokens().orElse(texts.usualTokens(ids.size()));
-    int[] prompt = ids.stream().mapToInt(id -> id).toArray();
-    texts.session().check(List.of(prompt), count);
-    boolean[] cancelled = new boolean[1];
+    Optional<Saved> before = request.continued().map(sessions::begin);
+    Answer.Keeper keeper = longer -> request.continued().ifPresent(id -> sessions.end(id, longer));
     try {
-      worker.execute(() -> run(request, prompt, count, listener, cancelled));
-    } catch (RejectedExecutionException e) {
-      throw new BusyException("too many texts wait; try again later");
-    }
-    return () -> cancelled[0] = true;
-  }
-
-  List<Integer> prompt(TextRequest request) {
-    List<Integer> before = request.continued().map(sessions::ids).orElse(new ArrayList<>());
-    List<Integer> more =
-        request.ids() != null
-            ? request.ids()
-            : Arrays.stream(
-                    before.isEmpty()
-                        ? texts.encode(request.prompt())
-                        : texts.more(request.prompt()))
-                .boxed()
-                .collect(Collectors.toList());
-    before.addAll(more);
-    return before;
-  }
-
-  private static final class Ended extends RuntimeException {
-    private final Reason reason;
-
-    private Ended(Reason reason) {
-      super(null, null, false, false);
-      this.reason = reason;
+      return submit(request, before, before.isPresent(), listener, keeper);
+    } catch (RuntimeException e) {
+      before.ifPresent(text -> text.state().close());
+      keeper.end(Optional.empty());
+      throw e;
     }
   }
 
-  private void run(
-      TextRequest request, int[] prompt, int count, Listener listener, boolean[] cancelled) {
-    var text = new StoppedText(texts.tokenizer(), prompt, request.stops());
-    List<Token> tokens = new ArrayList<>();
-    Reason reason = Reason.LENGTH;
-    var end = texts.tokenizer().vocabulary().eos();
-    var decoding =
-        new DecodingOptions(count, request.sampler(), end, texts.forbidden(), request.row());
-    GenerationSession.Listener grow =
-        (row, id) -> {
-          boolean isLate = request.deadline() != null && Instant.now().isAfter(request.deadline());
-          if (cancelled[0] || isLate) {
-            throw new Ended(Reason.CANCELLED);
+  private Ticket submit(
+      TextRequest request,
+      Optional<Saved> before,
+      boolean isKept,
+      Listener listener,
+      Answer.Keeper keeper) {
+    int[] old = before.map(Saved::ids).orElse(new int[0]);
+    int[] more = ids(request, before.isEmpty());
+    int[] ids = Arrays.copyOf(old, old.length + more.length);
+    System.arraycopy(more, 0, ids, old.length, more.length);
+    int count = request.maxTokens().orElse(texts.usualTokens(ids.length));
+    GenerationSession session = texts.session();
+    session.check(List.of(ids), count);
+    TokenRequest tokens =
+        new TokenRequest(
+            ids,
+            before.map(Saved::state).orElse(null),
+            count,
+            request.sampler().begin(request.row(), 1),
+            0,
+            texts.tokenizer().vocabulary().eos(),
+            session.never(texts.forbidden()),
+            request.likeliest(),
+            request.scoresPrompt(),
+            isKept);
+    Answer answer =
+        new Answer(texts.tokenizer(), request, tokens, more.length, new Counted(listener), keeper);
+    synchronized (waiting) {
+      if (closed) {
+        throw closed();
+      }
+      int places = Math.max(0, options.maxBatch() - running);
+      if (waiting.size() >= options.maxQueue() + places) {
+        refused.incrementAndGet();
+        String text = "%d texts wait already; try again a little later";
+        throw new BusyException(text.formatted(waiting.size()));
+      }
+      waiting.add(answer);
+      waiting.notifyAll();
+    }
+    return answer::cancel;
+  }
+
+  private int[] ids(TextRequest request, boolean isBeginning) {
+    if (request.ids() != null) {
+      int known = texts.tokenizer().size();
+      for (int id : request.ids()) {
+        String text = "the prompt has the token %d, but the tokenizer knows 0 to %d";
+        require(id >= 0 && id < known, text, id, known - 1);
+      }
+      return request.ids().stream().mapToInt(id -> id).toArray();
+    }
+    return isBeginning ? texts.encode(request.prompt()) : texts.more(request.prompt());
+  }
+
+  static PerformerException closed() {
+    return new PerformerException("the model is being closed");
+  }
+
+  /** Reads a prompt, and waits for that. @return the caller's to close */
+  Saved read(TextRequest request) {
+    CompletableFuture<Saved> read = new CompletableFuture<>();
+    Listener listener =
+        new Listener() {
+          @Override
+          public void done(Finished text) { // the keeper has heard of it, unless it is cancelled
+            read.completeExceptionally(
+                new PerformerException("the prompt was not read before its deadline"));
           }
-          Token token = new Token(id, text.add(id), Double.NaN, List.of());
-          tokens.add(token);
-          this.tokens.incrementAndGet();
-          listener.token(token);
-          if (text.stopped()) {
-            throw new Ended(Reason.STOP);
+
+          @Override
+          public void failed(PerformerException why) {
+            read.completeExceptionally(why);
           }
         };
+    Answer.Keeper keeper = longer -> longer.ifPresent(read::complete);
+    Ticket ticket = submit(request.withMaxTokens(0), Optional.empty(), true, listener, keeper);
     try {
-      var all = texts.session().generate(List.of(prompt), decoding, grow).get(0);
-      reason = all.ended() ? Reason.END : reason;
-    } catch (Ended e) {
-      reason = e.reason;
-    } catch (PerformerException e) {
-      listener.failed(e);
-      return;
+      return read.get();
+    } catch (ExecutionException e) {
+      throw (PerformerException) e.getCause();
+    } catch (InterruptedException e) {
+      ticket.cancel();
+      read.thenAccept(text -> text.state().close());
+      Thread.currentThread().interrupt();
+      throw new PerformerException("the wait for the prompt was interrupted", e);
     }
-    String rest = text.rest();
-    reason = text.stopped() ? Reason.STOP : reason;
-    if (request.session() != null && reason != Reason.CANCELLED) {
-      List<Integer> ids = Arrays.stream(prompt).boxed().collect(Collectors.toList());
-      tokens.forEach(token -> ids.add(token.id()));
-      sessions.grow(request.session(), ids);
+  }
+
+  /** Counts how texts end. */
+  private final class Counted implements Listener {
+    private final Listener listener;
+
+    private Counted(Listener listener) {
+      this.listener = listener;
     }
-    listener.done(new Finished(reason, text.text(), List.copyOf(tokens), prompt.length, 0, rest));
+
+    @Override
+    public void prompt(List<Token> tokens) {
+      listener.prompt(tokens);
+    }
+
+    @Override
+    public void token(Token token) {
+      listener.token(token);
+    }
+
+    @Override
+    public void done(Finished text) {
+      (text.reason() == Reason.CANCELLED ? cancelled : finished).incrementAndGet();
+      listener.done(text);
+    }
+
+    @Override
+    public void failed(PerformerException why) {
+      failed.incrementAndGet();
+      listener.failed(why);
+    }
+  }
+
+  private void run() {
+    try {
+      while (admit()) {
+        try {
+          scheduler.turn();
+        } catch (RuntimeException | Error e) { // such as a heap that is full
+          scheduler.fail(new PerformerException("the engine failed: " + e, e));
+        }
+      }
+    } finally {
+      List<Answer> rest;
+      synchronized (waiting) {
+        closed = true;
+        rest = new ArrayList<>(waiting);
+        waiting.clear();
+      }
+      scheduler.close();
+      rest.forEach(answer -> drop(answer, () -> answer.failed(closed())));
+      sessions.close();
+    }
+  }
+
+  /** Takes waiting texts as there is place; waits for some. @return false when this is closed */
+  private boolean admit() {
+    List<Answer> gone = new ArrayList<>();
+    boolean goesOn;
+    synchronized (waiting) {
+      while (!closed && waiting.isEmpty() && scheduler.size() == 0) {
+        running = 0;
+        sessions.expire();
+        try {
+          waiting.wait(IDLE_MILLIS);
+        } catch (InterruptedException e) {
+          closed = true; // nobody else has the thread to interrupt it
+        }
+      }
+      waiting.removeIf(answer -> answer.isCancelled() && gone.add(answer));
+      while (!waiting.isEmpty() && scheduler.size() < options.maxBatch()) {
+        Answer answer = waiting.remove();
+        scheduler.add(answer.request(), answer);
+      }
+      running = scheduler.size();
+      goesOn = !closed;
+    }
+    gone.forEach(answer -> drop(answer, () -> answer.done(TokenListener.End.CANCELLED, 0, null)));
+    return goesOn;
+  }
+
+  /** Of a text that never began. */
+  private static void drop(Answer answer, Runnable last) {
+    Optional.ofNullable(answer.request().start()).ifPresent(TextState::close);
+    try {
+      last.run();
+    } catch (RuntimeException e) {
+      answer.cancel(); // its receiver is gone
+    }
   }
 
   /** Open sessions of this model. */
@@ -210,14 +339,43 @@ public final class TextEngine implements AutoCloseable {
 
   /** What it does now, and did. */
   public EngineStatistics statistics() {
-    int waiting = worker.getQueue().size();
+    int queued;
+    synchronized (waiting) {
+      queued = waiting.size();
+    }
     return new EngineStatistics(
-        worker.getActiveCount(), waiting, tokens.get(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+        running,
+        queued,
+        scheduler.generated(),
+        scheduler.promptTokens(),
+        scheduler.cachedTokens(),
+        scheduler.steps(),
+        finished.get(),
+        failed.get(),
+        cancelled.get(),
+        refused.get(),
+        sessions.size(),
+        sessions.totalBytes(),
+        scheduler.cacheBytes());
   }
 
-  /** Ends all texts, sessions and the thread; the model stays its owner's. */
+  /** Ends all texts, as failed, and all sessions; the model stays its owner's. */
   @Override
   public void close() {
-    worker.shutdownNow();
+    synchronized (waiting) {
+      closed = true;
+      waiting.notifyAll();
+    }
+    boolean isInterrupted = false;
+    while (thread.isAlive() && thread != Thread.currentThread()) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        isInterrupted = true; // the model must not be closed under a run
+      }
+    }
+    if (isInterrupted) {
+      Thread.currentThread().interrupt();
+    }
   }
 }

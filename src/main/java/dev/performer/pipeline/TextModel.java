@@ -7,6 +7,7 @@ import dev.performer.data.LetterTokenizer.ResidueEncoder;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.NextTokens;
 import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.serving.GenerationSession;
@@ -14,7 +15,6 @@ import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -46,18 +46,9 @@ record TextModel(
 
   private static TextModel of(
       Model model, GenerationSession session, Tokenizer tokenizer, List<String> notes) {
-    var forbidden = forbidden(model, tokenizer.vocabulary(), session.vocabularySize());
-    return new TextModel(session, tokenizer, forbidden, notes);
-  }
-
-  /** A model that never saw the end token in training gives it a probability that means nothing. */
-  private static Set<Integer> forbidden(Model model, Vocabulary vocabulary, int size) {
     boolean ends = model.card().map(ModelCard::learntEnd).orElse(true);
-    int end = ends ? vocabulary.eos().orElse(-1) : -1;
-    return IntStream.range(0, size)
-        .filter(id -> id >= vocabulary.size() || vocabulary.isSpecial(id) && id != end)
-        .boxed()
-        .collect(Collectors.toSet());
+    var next = NextTokens.of(tokenizer.vocabulary(), ends, session.vocabularySize());
+    return new TextModel(session, tokenizer, next.forbidden(), notes);
   }
 
   /** The begin token of the tokenizer stands before a prompt; its end token never behind it. */

@@ -10,7 +10,9 @@ import java.nio.file.Path;
 
 /** A SavedModel directory that is written beside its place and moved there when whole. */
 public final class OutputDirectory {
-  interface Writer {
+  /** Fills a directory. */
+  public interface Writer {
+    /** Writes into a directory that is there and empty. */
     void write(Path directory) throws IOException;
   }
 
@@ -21,7 +23,7 @@ public final class OutputDirectory {
    * SavedModel that is there is replaced, if so wanted, once the new one is whole; the card may be
    * null.
    */
-  static void write(Path target, boolean replace, ModelCard card, Writer writer) {
+  public static void write(Path target, boolean replace, ModelCard card, Writer writer) {
     requireFree(target, replace);
     Path place = target.toAbsolutePath().normalize();
     require(place.getParent() != null, "%s cannot be replaced", target);

@@ -88,7 +88,7 @@ public final class PerformerModels {
       Performer model = Performer.over(config, variables::get);
       var exporter = SavedModelExporter.builder().variables(variables.all());
       exporter.card(card.withConfig(config.toJson()));
-      for (var s : new PerformerSignatures(tf, model, card.vocabulary(), card.embedding()).all()) {
+      for (var s : new PerformerSignatures(tf, model, variables::get, card).all()) {
         exporter.signature(s.name(), s.inputs(), s.outputs());
       }
       if (!optimizer.isEmpty()) {

@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.Variable;
 import dev.performer.model.Performer;
 import dev.performer.model.Performer.Inputs;
 import dev.performer.model.Performer.Outputs;
@@ -18,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
@@ -35,14 +37,15 @@ import org.tensorflow.types.TInt32;
  * decode_step}: token {@code [B]}, position {@code [B]} and states to logits and states. {@code
  * extend}: more tokens {@code [B, T]}, their lengths, where 0 leaves a row as it is, the position
  * {@code [B]} of the first, and states to logits behind the last and states. Position 0 is the
- * first token that the model reads: its begin token where it has one.
+ * first token that the model reads: its begin token where it has one. {@code generate}: see {@link
+ * GenerateSignature}.
  *
- * @param vocabulary what token ids mean; null if that is not known
- * @param embedding how texts get vectors; null for the mean over their tokens, which encoders do
- *     not have
+ * @param variables those of the model, by name
+ * @param card what of its vocabulary, language model and embedding is known; no embedding is the
+ *     mean over tokens, which encoders do not have
  */
 public record PerformerSignatures(
-    Ops tf, Performer model, ModelCard.Vocabulary vocabulary, TextEmbedding embedding) {
+    Ops tf, Performer model, Function<String, Variable> variables, ModelCard card) {
   /** The input of all but encoders, {@code [B, L]}. */
   public static final String TOKENS = "tokens";
 
@@ -52,7 +55,9 @@ public record PerformerSignatures(
   public static final String PREFILL = "prefill";
   public static final String STEP = "decode_step";
   public static final String EXTEND = "extend";
+  public static final String GENERATE = "generate";
   public static final String LENGTHS = "lengths";
+  public static final String LOG_PROBABILITIES = "log_probabilities";
   public static final String TOKEN = "token";
   public static final String POSITION = "position";
 
@@ -64,7 +69,7 @@ public record PerformerSignatures(
     Task task = config().task();
     boolean isEncoder = task == Task.ENCODER;
     signatures.add(isEncoder ? encoder() : task.hasDecoder() ? pair() : tokens());
-    boolean hasVectors = isEncoder ? embedding != null : !task.hasDecoder();
+    boolean hasVectors = isEncoder ? card.embedding() != null : !task.hasDecoder();
     signatures.add(!hasVectors ? null : isEncoder ? encoderEmbed() : embed());
     signatures.add(ScoreSignature.build(this));
     RecurrentDecoder decoder = decoder();
@@ -72,6 +77,8 @@ public record PerformerSignatures(
       signatures.add(prefill(decoder));
       signatures.add(step(decoder));
       signatures.add(extend(decoder));
+      var next = NextTokens.of(card, config().vocabularySize());
+      signatures.add(GenerateSignature.build(this, decoder, next));
     }
     return signatures.stream().filter(Objects::nonNull).toList();
   }
@@ -80,7 +87,11 @@ public record PerformerSignatures(
     return model.config();
   }
 
-  private Operand<TInt32> ints(long... shape) {
+  ModelCard.Vocabulary vocabulary() {
+    return card.vocabulary();
+  }
+
+  Operand<TInt32> ints(long... shape) {
     return tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(shape)));
   }
 
@@ -104,7 +115,7 @@ public record PerformerSignatures(
    * knows the id of padding.
    */
   Operand<TFloat32> realTokens(Operand<TInt32> tokens) {
-    Integer ofVocabulary = vocabulary == null ? null : vocabulary.padId();
+    Integer ofVocabulary = vocabulary() == null ? null : vocabulary().padId();
     return Sequences.maskOf(tf, tokens, config().padId() == null ? ofVocabulary : config().padId());
   }
 
@@ -152,7 +163,7 @@ public record PerformerSignatures(
     var mask = tf.dtypes.cast(named.get("input_mask"), TFloat32.class);
     Map<String, Operand<?>> results = new LinkedHashMap<>();
     results.put("embeddings", states);
-    results.put("embedding", embedding.of(tf, states, mask));
+    results.put("embedding", card.embedding().of(tf, states, mask));
     return new Signature("embed", new LinkedHashMap<>(named), results);
   }
 
@@ -176,6 +187,7 @@ public record PerformerSignatures(
     var mask = config().classToken() ? outputs.mask() : realTokens(tokens);
     Map<String, Operand<?>> results = new LinkedHashMap<>();
     results.put("embeddings", states);
+    TextEmbedding embedding = card.embedding();
     var vectors =
         embedding == null ? Sequences.mean(tf, states, mask) : embedding.of(tf, states, mask);
     results.put("embedding", vectors); // [B, E]

@@ -46,7 +46,7 @@ final class ScoreSignature {
       scores = tf.math.mul(scores, tf.dtypes.cast(isOther, TFloat32.class));
     }
     Map<String, Operand<?>> outputs = new LinkedHashMap<>();
-    outputs.put("log_probabilities", scores);
+    outputs.put(PerformerSignatures.LOG_PROBABILITIES, scores);
     outputs.put("log_probability", tf.reduceSum(scores, tf.array(1)));
     return new Signature("score", Map.of(PerformerSignatures.TOKENS, tokens), outputs);
   }

@@ -41,7 +41,9 @@ public final class SideEffects {
           "PrintV2",
           "RestoreV2",
           "Multinomial",
-          "TruncatedNormal");
+          "TruncatedNormal",
+          "GuaranteeConst",
+          "XlaCallModule");
 
   private SideEffects() {}
 
@@ -60,7 +62,9 @@ public final class SideEffects {
 
   private static boolean changes(NodeDef node) {
     String op = node.getOp();
-    boolean isHarmless = HARMLESS.contains(op) || op.startsWith("Random");
+    // Arrays of a loop are new in each run; random numbers leave the model as it is.
+    boolean isOfRun = op.startsWith("TensorArray") || op.startsWith("Random");
+    boolean isHarmless = HARMLESS.contains(op) || isOfRun;
     return !isHarmless
         && OpDefinitions.find(op)
             .filter(

@@ -4,15 +4,15 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.savedmodel.SavedModelPredictor;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 
 /**
  * Generates with a causal language model: one token at a time at constant cost with the signatures
@@ -23,6 +23,8 @@ import java.util.stream.IntStream;
  * call is under way.
  */
 public final class GenerationSession implements AutoCloseable {
+  private static final int CHUNK = 512;
+
   private final Decoder decoder;
   private final Decoder.Limits limits;
   private final Optional<SavedModelPredictor> owned;
@@ -98,18 +100,66 @@ public final class GenerationSession implements AutoCloseable {
     if (prompts.isEmpty() || options.maxTokens() == 0) {
       return prompts.stream().map(prompt -> new Continuation(List.of(), List.of(), false)).toList();
     }
-    Set<Integer> never = new HashSet<>(options.forbidden());
-    limits.pad().ifPresent(never::add);
-    Rows rows = new Rows(prompts, options.withForbidden(never), listener);
-    try (Decoder.Texts texts = decoder.begin(prompts)) {
-      for (int n = 1; ; n++) {
-        rows.choose(texts.logits());
-        if (rows.allDone() || n == options.maxTokens()) {
-          return rows.continuations();
-        }
-        texts.add(rows.chosen, rows.ended);
+    List<Row> rows = new ArrayList<>();
+    var choice = options.sampler().begin(options.firstRow(), prompts.size());
+    var never = never(options.forbidden());
+    try (TokenScheduler scheduler = scheduler(CHUNK, 0)) {
+      for (int r = 0; r < prompts.size(); r++) {
+        Row row = new Row(r, options, listener);
+        rows.add(row);
+        scheduler.add(
+            new TokenRequest(
+                prompts.get(r),
+                null,
+                options.maxTokens(),
+                choice,
+                r,
+                options.end(),
+                never,
+                0,
+                false,
+                false),
+            row);
+      }
+      while (scheduler.size() > 0) {
+        scheduler.turn();
+        rows.forEach(Row::requireGood);
       }
     }
+    return rows.stream().map(Row::continuation).toList();
+  }
+
+  /** What continues texts that come and go, in turns that the caller takes. */
+  public TokenScheduler scheduler(int chunk, long cacheBytes) {
+    return new TokenScheduler(decoder, chunk, cacheBytes);
+  }
+
+  /** Tokens that never come: these, and padding. */
+  public Set<Integer> never(Set<Integer> forbidden) {
+    Set<Integer> never = new HashSet<>(forbidden);
+    limits.pad().ifPresent(never::add);
+    return Set.copyOf(never);
+  }
+
+  /** A text in a file. @param ids its tokens, of which the first ones are read */
+  public record Saved(TextState state, int[] ids) {}
+
+  /**
+   * Writes a text and its states.
+   *
+   * @param model what no other model has
+   */
+  public void save(Saved text, String model, OutputStream out) throws IOException {
+    StateFile.write(text.state(), text.ids(), model, out);
+  }
+
+  /**
+   * Reads what {@link #save} wrote; the caller closes its state.
+   *
+   * @throws PerformerException if it is damaged, or of another model
+   */
+  public Saved restore(String model, InputStream in) {
+    return StateFile.read(decoder, model, in);
   }
 
   /**
@@ -164,86 +214,52 @@ public final class GenerationSession implements AutoCloseable {
     owned.ifPresent(SavedModelPredictor::close);
   }
 
-  /** The texts of a batch as they grow. */
-  private static final class Rows {
-    private final List<int[]> prompts;
+  /** A text as it grows. */
+  private static final class Row implements TokenListener {
+    private final int row;
     private final DecodingOptions options;
     private final Listener listener;
-    private final Sampler.Choice choice;
-    private final List<List<Integer>> texts = new ArrayList<>();
-    private final List<List<Double>> logs = new ArrayList<>();
-    private final boolean[] ended;
+    private final List<Integer> tokens = new ArrayList<>();
+    private final List<Double> logs = new ArrayList<>();
+    private boolean ended;
+    private RuntimeException failure;
 
-    /** {@code [B]}; of ended rows some token that was there before. */
-    private final int[] chosen;
-
-    private Rows(List<int[]> prompts, DecodingOptions options, Listener listener) {
-      this.prompts = prompts;
+    private Row(int row, DecodingOptions options, Listener listener) {
+      this.row = row;
       this.options = options;
       this.listener = listener;
-      choice = options.sampler().begin(options.firstRow(), prompts.size());
-      for (int[] prompt : prompts) {
-        texts.add(Arrays.stream(prompt).boxed().collect(Collectors.toCollection(ArrayList::new)));
-        logs.add(new ArrayList<>());
-      }
-      ended = new boolean[prompts.size()];
-      chosen = new int[prompts.size()];
     }
 
-    /** One token for each row that goes on, of the logits {@code [B, V]}. */
-    private void choose(float[] logits) {
-      int width = logits.length / ended.length;
-      for (int r = 0; r < ended.length; r++) {
-        if (ended[r]) {
-          continue;
-        }
-        float[] own = Arrays.copyOfRange(logits, r * width, (r + 1) * width);
-        int token = next(r, own);
-        ended[r] = options.end().isPresent() && token == options.end().getAsInt();
-        if (!ended[r]) {
-          chosen[r] = token;
-          texts.get(r).add(token);
-          logs.get(r).add(logProbability(own, token));
-          listener.token(r, token);
-        }
-      }
+    @Override
+    public boolean token(Scored token) {
+      tokens.add(token.id());
+      logs.add(token.logProbability());
+      listener.token(row, token.id());
+      return true;
     }
 
-    /** Not a number where a logit is infinite. */
-    private static double logProbability(float[] logits, int token) {
-      double largest = Double.NEGATIVE_INFINITY;
-      for (float logit : logits) {
-        largest = Math.max(largest, logit);
-      }
-      double sum = 0;
-      for (float logit : logits) {
-        sum += Math.exp(logit - largest);
-      }
-      return logits[token] - largest - Math.log(sum);
+    @Override
+    public void done(End end, int cached, TextState state) {
+      ended = end == End.TOKEN;
     }
 
-    private int next(int row, float[] logits) {
-      List<Integer> text = texts.get(row);
-      try {
-        return choice.next(row, logits, text, options.forbidden());
-      } catch (PerformerException e) {
-        int number = text.size() - prompts.get(row).length + 1;
-        throw e.in("new token %d of prompt %d".formatted(number, options.firstRow() + row + 1));
+    @Override
+    public void failed(RuntimeException why) {
+      failure = why;
+    }
+
+    private void requireGood() {
+      if (failure instanceof PerformerException e) {
+        int number = options.firstRow() + row + 1;
+        throw e.in("new token %d of prompt %d".formatted(tokens.size() + 1, number));
+      }
+      if (failure != null) {
+        throw failure;
       }
     }
 
-    private boolean allDone() {
-      return IntStream.range(0, ended.length).allMatch(r -> ended[r]);
-    }
-
-    private List<Continuation> continuations() {
-      return IntStream.range(0, ended.length).mapToObj(this::continuation).toList();
-    }
-
-    private Continuation continuation(int row) {
-      List<Integer> text = texts.get(row);
-      var added = text.subList(prompts.get(row).length, text.size());
-      return new Continuation(List.copyOf(added), List.copyOf(logs.get(row)), ended[row]);
+    private Continuation continuation() {
+      return new Continuation(List.copyOf(tokens), List.copyOf(logs), ended);
     }
   }
 }

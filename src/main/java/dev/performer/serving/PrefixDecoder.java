@@ -1,5 +1,6 @@
 package dev.performer.serving;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -15,36 +16,76 @@ record PrefixDecoder(PrefixLogits model) implements Decoder {
   }
 
   @Override
-  public Texts begin(List<int[]> prompts) {
-    List<int[]> texts = new ArrayList<>(prompts);
-    boolean[] ended = new boolean[texts.size()];
-    return new Texts() {
-      @Override
-      public float[] logits() {
-        int[] open = IntStream.range(0, ended.length).filter(r -> !ended[r]).toArray();
-        float[] some = model.after(IntStream.of(open).mapToObj(texts::get).toList());
-        if (open.length == ended.length) {
-          return some;
-        }
-        int width = some.length / open.length;
-        float[] all = new float[ended.length * width];
-        for (int i = 0; i < open.length; i++) {
-          System.arraycopy(some, i * width, all, open[i] * width, width);
-        }
-        return all;
-      }
+  public boolean hasStates() {
+    return false;
+  }
 
-      @Override
-      public void add(int[] tokens, boolean[] now) {
-        System.arraycopy(now, 0, ended, 0, now.length);
-        for (int r = 0; r < tokens.length; r++) {
-          if (!ended[r]) {
-            int[] longer = Arrays.copyOf(texts.get(r), texts.get(r).length + 1);
-            longer[longer.length - 1] = tokens[r];
-            texts.set(r, longer);
-          }
-        }
+  @Override
+  public int chunk(int wished, boolean isBeginning) {
+    return Integer.MAX_VALUE;
+  }
+
+  @Override
+  public boolean readsTogether() {
+    return true;
+  }
+
+  @Override
+  public List<TextState> read(List<TextState> before, List<int[]> tokens) {
+    var rows = IntStream.range(0, tokens.size());
+    var texts = rows.mapToObj(r -> TextState.joined(before.get(r), tokens.get(r))).toList();
+    float[] logits = model.after(texts);
+    return IntStream.range(0, texts.size())
+        .mapToObj(r -> new TextState(texts.get(r), row(logits, r, texts.size()), null))
+        .toList();
+  }
+
+  private static float[] row(float[] logits, int row, int rows) {
+    int width = logits.length / rows;
+    return Arrays.copyOfRange(logits, row * width, (row + 1) * width);
+  }
+
+  @Override
+  public Batch join(Batch before, int[] kept, List<TextState> more) {
+    List<int[]> texts = new ArrayList<>();
+    for (int row : kept) {
+      texts.add(((Texts) before).texts.get(row));
+    }
+    more.forEach(text -> texts.add(text.ids()));
+    return new Texts(texts);
+  }
+
+  @Override
+  public TextState restore(int[] ids, float[] logits, StateFile.Source source) throws IOException {
+    source.none();
+    return new TextState(ids, logits, null);
+  }
+
+  private final class Texts implements Batch {
+    private final List<int[]> texts;
+    private float[] logits;
+
+    private Texts(List<int[]> texts) {
+      this.texts = texts;
+    }
+
+    @Override
+    public float[] step(int[] tokens) {
+      for (int r = 0; r < tokens.length; r++) {
+        int[] longer = Arrays.copyOf(texts.get(r), texts.get(r).length + 1);
+        longer[longer.length - 1] = tokens[r];
+        texts.set(r, longer);
       }
-    };
+      logits = model.after(texts);
+      return logits;
+    }
+
+    @Override
+    public TextState take(int row, int[] ids) {
+      return new TextState(ids, row(logits, row, texts.size()), null);
+    }
+
+    @Override
+    public void close() {}
   }
 }

@@ -11,30 +11,46 @@ import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.SignatureSpec;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 
-/** The signatures prefill and decode_step: a token costs the same wherever it stands. */
+/**
+ * The signatures prefill, extend and decode_step: a token costs the same wherever it stands. Models
+ * of before extend take only the beginning of a text at once.
+ */
 final class StateDecoder implements Decoder {
+  private static final int LONGEST_BEGINNING = 4096;
+
   private final SavedModelPredictor predictor;
-  private final PerformerConfig config;
+  private final Limits limits;
   private final SignatureSpec prefill;
   private final SignatureSpec step;
+  private final SignatureSpec extend; // null where the model has none
+  private final StateLayout layout;
   private final List<String> outputs;
 
   private StateDecoder(SavedModelPredictor predictor, PerformerConfig config) {
     this.predictor = predictor;
-    this.config = config;
-    prefill = predictor.directory().signature(PerformerSignatures.PREFILL);
-    step = predictor.directory().signature(STEP);
+    var pad = config.padId() == null ? OptionalInt.empty() : OptionalInt.of(config.padId());
+    int size = config.vocabularySize();
+    limits = new Limits(size, pad, config.longestSequence(), config.shiftBos() != null);
+    var directory = predictor.directory();
+    prefill = directory.signature(PerformerSignatures.PREFILL);
+    step = directory.signature(STEP);
+    boolean extendsTexts = directory.signatures().containsKey(PerformerSignatures.EXTEND);
+    extend = extendsTexts ? directory.signature(PerformerSignatures.EXTEND) : null;
     outputs = List.copyOf(step.outputs().keySet());
+    layout = StateLayout.of(step);
   }
 
   /** Of a loaded model. @throws PerformerException if it has no configuration, or no states */
@@ -50,17 +66,78 @@ final class StateDecoder implements Decoder {
 
   @Override
   public Limits limits() {
-    var pad = config.padId() == null ? OptionalInt.empty() : OptionalInt.of(config.padId());
-    int size = config.vocabularySize();
-    return new Limits(size, pad, config.longestSequence(), config.shiftBos() != null);
+    return limits;
   }
 
   @Override
-  public Texts begin(List<int[]> prompts) {
-    return new States(prompts);
+  public boolean hasStates() {
+    return true;
   }
 
-  /** Both signatures have the same outputs, which are fetched in the same order. */
+  @Override
+  public int chunk(int wished, boolean isBeginning) {
+    return extend != null ? wished : isBeginning ? Math.max(wished, LONGEST_BEGINNING) : 0;
+  }
+
+  /** A short text would be padded to the longest. */
+  @Override
+  public boolean readsTogether() {
+    return !layout.grows();
+  }
+
+  @Override
+  public List<TextState> read(List<TextState> before, List<int[]> tokens) {
+    int rows = tokens.size();
+    int[] lengths = tokens.stream().mapToInt(row -> row.length).toArray();
+    int longest = Math.max(1, Arrays.stream(lengths).max().orElseThrow());
+    int[] ids = new int[rows * longest];
+    for (int r = 0; r < rows; r++) {
+      System.arraycopy(tokens.get(r), 0, ids, r * longest, lengths[r]);
+    }
+    Map<String, Tensor> feeds = new HashMap<>();
+    try (Tensor text = Tensors.of(ids, rows, longest);
+        Tensor counts = Tensors.of(lengths, rows)) {
+      feeds.put(PerformerSignatures.TOKENS, text);
+      feeds.put(PerformerSignatures.LENGTHS, counts);
+      if (before.get(0) == null) {
+        return split(run(prefill, feeds), before, tokens);
+      }
+      int[] at = before.stream().mapToInt(known -> known.length() + limits.shift()).toArray();
+      try (StateRows joined = StateRows.own(layout.join(rows(before)));
+          Tensor position = Tensors.of(at, rows)) {
+        feeds.put(PerformerSignatures.POSITION, position);
+        feeds.putAll(joined.tensors());
+        return split(run(extend, feeds), before, tokens);
+      }
+    }
+  }
+
+  private static List<StateLayout.Row> rows(List<TextState> texts) {
+    return texts.stream().map(text -> new StateLayout.Row(text.rows().tensors(), 0)).toList();
+  }
+
+  private List<TextState> split(Result result, List<TextState> before, List<int[]> tokens) {
+    List<TextState> texts = new ArrayList<>();
+    try (StateRows all = StateRows.of(result, outputs, layout)) {
+      float[] logits = logits(result);
+      int width = logits.length / tokens.size();
+      for (int r = 0; r < tokens.size(); r++) {
+        float[] own = Arrays.copyOfRange(logits, r * width, (r + 1) * width);
+        int[] ids = TextState.joined(before.get(r), tokens.get(r));
+        texts.add(new TextState(ids, own, all.row(layout, r)));
+      }
+      return texts;
+    } catch (RuntimeException | OutOfMemoryError e) {
+      texts.forEach(TextState::close);
+      throw e;
+    }
+  }
+
+  private float[] logits(Result result) {
+    return Tensors.floats(result.get(outputs.indexOf(PerformerSignatures.LOGITS)));
+  }
+
+  /** The signatures have the same outputs, which are fetched in the same order. */
   private Result run(SignatureSpec signature, Map<String, Tensor> feeds) {
     Session.Runner runner = predictor.session().runner();
     feeds.forEach((name, tensor) -> runner.feed(signature.input(name).tensor(), tensor));
@@ -75,59 +152,74 @@ final class StateDecoder implements Decoder {
     }
   }
 
-  private final class States implements Texts {
-    private Result states;
+  @Override
+  public Batch join(Batch before, int[] kept, List<TextState> more) {
+    States old = (States) before;
+    try {
+      List<StateLayout.Row> rows = new ArrayList<>();
+      IntStream positions = IntStream.empty();
+      if (old != null) {
+        IntStream.of(kept).forEach(r -> rows.add(new StateLayout.Row(old.rows.tensors(), r)));
+        positions = IntStream.of(kept).map(r -> old.positions[r]);
+      }
+      rows.addAll(rows(more));
+      var joined = more.stream().mapToInt(text -> text.length() + limits.shift());
+      int[] all = IntStream.concat(positions, joined).toArray();
+      return new States(StateRows.own(layout.join(rows)), all);
+    } finally {
+      if (old != null) {
+        old.close();
+      }
+    }
+  }
+
+  @Override
+  public TextState restore(int[] ids, float[] logits, StateFile.Source source) throws IOException {
+    return new TextState(ids, logits, source.rows(layout, ids.length + limits.shift()));
+  }
+
+  private final class States implements Batch {
+    private StateRows rows;
 
     /** Where the next token stands, {@code [B]}. */
     private final int[] positions;
 
-    private States(List<int[]> prompts) {
-      int rows = prompts.size();
-      int shift = limits().startsItself() ? 1 : 0;
-      int[] lengths = prompts.stream().mapToInt(prompt -> prompt.length).toArray();
-      positions = Arrays.stream(lengths).map(length -> length + shift).toArray();
-      int longest = Math.max(1, Arrays.stream(lengths).max().orElseThrow());
-      int[] tokens = new int[rows * longest];
-      for (int r = 0; r < rows; r++) {
-        System.arraycopy(prompts.get(r), 0, tokens, r * longest, lengths[r]);
-      }
-      try (Tensor ids = Tensors.of(tokens, rows, longest);
-          Tensor counts = Tensors.of(lengths, rows)) {
-        var feeds = Map.of(PerformerSignatures.TOKENS, ids, PerformerSignatures.LENGTHS, counts);
-        states = run(prefill, feeds);
-      }
+    private float[] logits;
+
+    private States(StateRows rows, int[] positions) {
+      this.rows = rows;
+      this.positions = positions;
     }
 
     @Override
-    public float[] logits() {
-      return Tensors.floats(states.get(outputs.indexOf(PerformerSignatures.LOGITS)));
-    }
-
-    /** A row that is done stays within the positions. */
-    @Override
-    public void add(int[] tokens, boolean[] ended) {
+    public float[] step(int[] tokens) {
+      Map<String, Tensor> feeds = new HashMap<>();
       try (Tensor token = Tensors.of(tokens, tokens.length);
           Tensor position = Tensors.of(positions, positions.length)) {
-        Map<String, Tensor> feeds = new HashMap<>();
         feeds.put(PerformerSignatures.TOKEN, token);
         feeds.put(PerformerSignatures.POSITION, position);
-        for (String name : step.inputs().keySet()) {
-          if (outputs.contains(name)) {
-            feeds.put(name, states.get(outputs.indexOf(name)));
-          }
-        }
+        feeds.putAll(rows.tensors());
         Result next = run(step, feeds);
-        states.close();
-        states = next;
+        rows.close();
+        rows = StateRows.of(next, outputs, layout);
+        logits = logits(next);
       }
-      for (int r = 0; r < ended.length; r++) {
-        positions[r] += ended[r] ? 0 : 1;
+      for (int r = 0; r < positions.length; r++) {
+        positions[r]++;
       }
+      return logits;
+    }
+
+    @Override
+    public TextState take(int row, int[] ids) {
+      int width = logits.length / positions.length;
+      float[] own = Arrays.copyOfRange(logits, row * width, (row + 1) * width);
+      return new TextState(ids, own, rows.row(layout, row));
     }
 
     @Override
     public void close() {
-      states.close();
+      rows.close();
     }
   }
 }

@@ -14,6 +14,7 @@ import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 import dev.performer.model.TextEmbedding;
+import dev.performer.savedmodel.CardTokenizer;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Optimizer;
@@ -132,7 +133,7 @@ public record ImportedWeights(
   }
 
   private static String name(Vocabulary vocabulary) {
-    return vocabulary.equals(ProteinVocabulary.google()) ? ModelCards.PROTEIN : "imported";
+    return vocabulary.equals(ProteinVocabulary.google()) ? CardTokenizer.PROTEIN : "imported";
   }
 
   /** Only protein_lm's masked models are evaluated with masks drawn from their tokens. */

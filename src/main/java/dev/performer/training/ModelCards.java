@@ -1,15 +1,10 @@
 package dev.performer.training;
 
-import static dev.performer.PerformerException.require;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import dev.performer.PerformerException;
-import dev.performer.data.ByteTokenizer;
-import dev.performer.data.IdTokenizer;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
-import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.Tokenizer;
 import dev.performer.data.Vocabulary;
 import dev.performer.savedmodel.ModelCard;
@@ -21,36 +16,7 @@ import java.util.TreeMap;
 
 /** Between a model's card and what training works with. */
 public final class ModelCards {
-  /** The name under which a card may leave out the tokens of Google's protein vocabulary. */
-  public static final String PROTEIN = "protein";
-
   private ModelCards() {}
-
-  /** The vocabulary of {@link #tokenizer}. Its unknown token is X, if it has one. */
-  public static Vocabulary vocabulary(ModelCard.Vocabulary card) {
-    return tokenizer(card).vocabulary();
-  }
-
-  /** The tokenizer of a card; an error if it names none or has ids out of range. */
-  public static Tokenizer tokenizer(ModelCard.Vocabulary card) {
-    String name = card.tokenizer();
-    if (name == null) {
-      return new LetterTokenizer(card.name() == null ? "letters" : card.name(), letters(card));
-    }
-    if (ByteTokenizer.isNamed(name)) {
-      return ByteTokenizer.named(name);
-    }
-    if (IdTokenizer.isNamed(name)) {
-      return IdTokenizer.named(name);
-    }
-    String json = card.tokenizerJson();
-    String text = "the model's card has a tokenizer %s; known are %s, %s:N and %s:N";
-    require(json != null, text, name, JsonTokenizer.FILE, ByteTokenizer.NAME, IdTokenizer.NAME);
-    var ids =
-        new JsonTokenizer.SpecialIds(
-            id(card.padId()), id(card.maskId()), id(card.bosId()), id(card.eosId()));
-    return JsonTokenizer.of(json.getBytes(UTF_8), "the model's " + ModelCard.TOKENIZER_FILE, ids);
-  }
 
   /** A tokenizer as a part of a card. */
   public static ModelCard.Vocabulary vocabulary(Tokenizer tokenizer) {
@@ -82,27 +48,6 @@ public final class ModelCards {
         json);
   }
 
-  private static Vocabulary letters(ModelCard.Vocabulary card) {
-    if (card.tokens() == null && PROTEIN.equals(card.name())) {
-      return ProteinVocabulary.google();
-    }
-    String text =
-        "the model's card has a vocabulary %s without tokens; only %s is known by its name";
-    require(card.tokens() != null, text, card.name(), PROTEIN);
-    try {
-      int unknown = card.tokens().indexOf("X");
-      return new Vocabulary(
-          card.tokens(),
-          id(card.padId()),
-          id(card.maskId()),
-          id(card.bosId()),
-          id(card.eosId()),
-          id(unknown < 0 ? null : unknown));
-    } catch (IllegalArgumentException e) {
-      throw new PerformerException("the model's card has a bad vocabulary: " + e.getMessage(), e);
-    }
-  }
-
   /** The objective of a card; a causal model is taken not to shift its inputs. */
   public static Objective objective(ModelCard.LanguageModel card, Masking masking) {
     return card.objective() == ModelCard.Objective.CAUSAL_LM
@@ -129,10 +74,6 @@ public final class ModelCards {
     var origin = from == null ? none : none.madeFrom(Path.of(from), List.of());
     return origin.trained(
         data, seed, step, new TreeMap<>(before.measures()), new TreeMap<>(after.measures()));
-  }
-
-  private static OptionalInt id(Integer id) {
-    return id == null ? OptionalInt.empty() : OptionalInt.of(id);
   }
 
   private static Integer orNull(OptionalInt id) {

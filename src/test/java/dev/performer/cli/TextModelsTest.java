@@ -13,9 +13,9 @@ import dev.performer.data.StrictJson;
 import dev.performer.data.TableFile;
 import dev.performer.data.Tokenizer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.CardTokenizer;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.ImportedWeights;
-import dev.performer.training.ModelCards;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -290,7 +290,7 @@ class TextModelsTest {
         .isLessThan(json.get("perplexityBefore").asDouble());
     Path tuned = run.resolve("model");
     assertThat(tuned.resolve(ModelCard.TOKENIZER_FILE)).exists();
-    assertThat(ModelCards.tokenizer(ModelCard.read(tuned).orElseThrow().vocabulary()).label())
+    assertThat(CardTokenizer.of(ModelCard.read(tuned).orElseThrow().vocabulary()).label())
         .isEqualTo("WordPiece");
     CommandLineRun.of("evaluate", tuned, "--data", data, "--length", 24).done();
     Path converted = folder.resolve("converted");

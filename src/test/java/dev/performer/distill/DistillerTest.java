@@ -17,10 +17,10 @@ import dev.performer.graph.LossGradients;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.model.PerformerConfig;
+import dev.performer.savedmodel.CardTokenizer;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.Feed;
 import dev.performer.training.LoopOptions;
-import dev.performer.training.ModelCards;
 import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import dev.performer.training.optim.Optimizer;
@@ -92,7 +92,7 @@ class DistillerTest {
             ? Optional.of(
                 new DistillData.Guesses(
                     new Objective.MaskedLanguageModel(Masking.BERT),
-                    ModelCards.vocabulary(TinyBert.vocabulary())))
+                    CardTokenizer.of(TinyBert.vocabulary()).vocabulary()))
             : Optional.empty());
   }
 

@@ -14,23 +14,23 @@ import java.util.Map;
 import java.util.Random;
 
 /** Causal language models of random weights, large enough that their choices vary. */
-final class CausalModels {
+public final class CausalModels {
   private CausalModels() {}
 
-  static Path write(Path target, String yaml) {
+  public static Path write(Path target, String yaml) {
     return write(target, yaml, weights -> {});
   }
 
   /** What a test does to the weights before they are written. */
-  interface Change {
+  public interface Change {
     void to(Map<String, NpyArray> weights);
   }
 
-  static Path write(Path target, String yaml, Change change) {
+  public static Path write(Path target, String yaml, Change change) {
     return write(target, yaml, null, change);
   }
 
-  static Path write(Path target, String yaml, ModelCard.Vocabulary words, Change change) {
+  public static Path write(Path target, String yaml, ModelCard.Vocabulary words, Change change) {
     PerformerConfig config;
     try {
       config = PerformerConfig.of(new ObjectMapper(new YAMLFactory()).readTree(yaml), "test");

@@ -10,6 +10,7 @@ import dev.performer.data.ExampleBatches;
 import dev.performer.data.Masking;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.SequenceSource;
+import dev.performer.savedmodel.CardTokenizer;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.ReferenceModels;
@@ -116,7 +117,8 @@ class ImportedFineTuningTest {
     ModelCard card = ModelCard.read(exported).orElseThrow();
     assertThat(card.provenance().steps()).isEqualTo(8);
     assertThat(card.provenance().metricsAfter().get("loss")).isEqualTo(result.after().loss());
-    assertThat(ModelCards.vocabulary(card.vocabulary())).isEqualTo(data.tokenizer().vocabulary());
+    assertThat(CardTokenizer.of(card.vocabulary()).vocabulary())
+        .isEqualTo(data.tokenizer().vocabulary());
     try (ImportedModel imported = ImportedModel.load(exported, "serving_default")) {
       Evaluation again =
           ImportedLanguageModel.of(imported, card.languageModel())

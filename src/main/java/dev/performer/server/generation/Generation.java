@@ -1,7 +1,9 @@
 package dev.performer.server.generation;
 
+import dev.performer.pipeline.TextEngine;
 import dev.performer.pipeline.TextRequest;
 import dev.performer.server.http.Fields;
+import dev.performer.server.http.Refusal;
 import dev.performer.serving.Sampling;
 import java.time.Instant;
 import java.util.List;
@@ -24,6 +26,9 @@ public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> 
 
   /** Random seeds are below, which every program reads from JSON as they are. */
   private static final long EXACT = 1L << 53;
+
+  /** Tokens of a character at most: a tokenizer of bytes has so many of one. */
+  private static final int BYTES = 4;
 
   /** The parameters that {@link #of} reads, but for that of the number of tokens. */
   public static final List<String> PARAMETERS =
@@ -51,8 +56,50 @@ public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> 
             .withTopP(fields.number("top_p", 1, 0, 1))
             .withRepetitionPenalty(
                 fields.number("repetition_penalty", 1, 1e-3, 1e3),
-                fields.integer("repetition_window", 0, Integer.MAX_VALUE).orElse(0));
+                fields.integer("repetition_window", 0, Integer.MAX_VALUE).orElse(0))
+            .withPenalties(
+                fields.number("presence_penalty", 0, -2, 2),
+                fields.number("frequency_penalty", 0, -2, 2))
+            .withLogitBias(fields.numbersOfIds("logit_bias", -100, 100));
     return new Generation(maxTokens, sampling, stops);
+  }
+
+  /**
+   * Checks what only the model's tokenizer tells.
+   *
+   * @param most tokens of a prompt and its text together
+   * @throws dev.performer.server.http.Refusal if a prompt is longer, or there is no such token
+   */
+  public void requireFits(TextEngine engine, List<Fields.Prompt> prompts, int most) {
+    int size = engine.tokenizer().size();
+    for (int id : sampling.logitBias().keySet()) {
+      if (id < 0 || id >= size) {
+        String text = "the token id %d is not in the vocabulary, which has %d";
+        throw Fields.invalid("logit_bias", text.formatted(id, size));
+      }
+    }
+    requireShort(engine, prompts, maxTokens.orElse(0), most);
+  }
+
+  /** Checks the lengths of prompts. @param more tokens of a text that come behind one */
+  public static void requireShort(
+      TextEngine engine, List<Fields.Prompt> prompts, int more, int most) {
+    for (Fields.Prompt prompt : prompts) {
+      boolean isText = prompt.ids() == null;
+      long bound = isText ? (long) BYTES * prompt.text().length() : prompt.ids().size();
+      if (bound + more > most && (long) tokens(engine, prompt) + more > most) {
+        String text =
+            "This server takes at most %d tokens of a prompt and its completion, not %d and %d.";
+        String message = text.formatted(most, tokens(engine, prompt), more);
+        throw new Refusal(400, message, "context_length_exceeded", "max_tokens");
+      }
+    }
+  }
+
+  private static int tokens(TextEngine engine, Fields.Prompt prompt) {
+    return prompt.ids() != null
+        ? prompt.ids().size()
+        : engine.tokenizer().encoder().encode(prompt.text()).length;
   }
 
   /** The same, taking the most likely token each time, or drawing. */

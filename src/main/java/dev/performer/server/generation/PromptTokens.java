@@ -11,8 +11,11 @@ import dev.performer.pipeline.TokenInput;
 import dev.performer.server.http.Fields;
 import dev.performer.server.http.Refusal;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /** Texts and token ids of a request, as a model reads whole sequences. */
 public final class PromptTokens {
@@ -59,11 +62,40 @@ public final class PromptTokens {
     return new Encoding(ids.stream().mapToInt(id -> id).toArray(), 0, ids.size(), 0);
   }
 
-  /** A vector for each sequence, {@code [N, E]}. */
-  public static NpyArray vectors(Embedder embedder, TokenizedSequences sequences) {
-    NpyArray vectors = embedder.embed(sequences, BATCH).get("embedding");
-    String text = "the model gives a vector for each token; choose how they are pooled";
-    require(vectors != null, text);
-    return vectors;
+  /**
+   * A vector for each sequence. Only sequences of about one length run together: much padding costs
+   * time, and rounds otherwise.
+   */
+  public static List<float[]> vectors(Embedder embedder, TokenizedSequences sequences) {
+    List<int[]> ids = sequences.ids();
+    List<Integer> order = new ArrayList<>(IntStream.range(0, ids.size()).boxed().toList());
+    order.sort(Comparator.comparingInt(i -> -ids.get(i).length));
+    float[][] vectors = new float[ids.size()][];
+    for (int first = 0; first < order.size(); ) {
+      int end = first + 1;
+      int least = ids.get(order.get(first)).length * 4 / 5;
+      while (end < Math.min(order.size(), first + BATCH)
+          && ids.get(order.get(end)).length >= least) {
+        end++;
+      }
+      List<Integer> part = order.subList(first, end);
+      NpyArray some = embedder.embed(part(sequences, part), BATCH).get("embedding"); // [n, E]
+      require(some != null, "the model gives a vector for each token; choose how they are pooled");
+      float[] all = some.floats();
+      int size = (int) some.shape()[1];
+      for (int i = 0; i < part.size(); i++) {
+        vectors[part.get(i)] = Arrays.copyOfRange(all, i * size, (i + 1) * size);
+      }
+      first = end;
+    }
+    return List.of(vectors);
+  }
+
+  private static TokenizedSequences part(TokenizedSequences all, List<Integer> indices) {
+    return new TokenizedSequences(
+        all.source(),
+        indices.stream().map(all.names()::get).toList(),
+        indices.stream().map(all.encodings()::get).toList(),
+        Optional.empty());
   }
 }

@@ -3,23 +3,17 @@ package dev.performer.server.http;
 import dev.performer.Excerpt;
 import io.vertx.core.http.HttpServerRequest;
 import java.net.URI;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.List;
 import java.util.Locale;
 
 /** Who may call: holders of a key, and pages of this server and of allowed sites. */
 final class Access {
-  private static final String BEARER = "bearer ";
-
   private final HttpOptions options;
-  private final List<byte[]> keys;
+  private final Keys keys;
   private final boolean isLocal;
 
   Access(HttpOptions options) {
     this.options = options;
-    keys = options.keys().stream().map(Access::digest).toList();
+    keys = new Keys(options.keys());
     isLocal = options.host().matches("localhost|127\\..*|::1|\\[::1]");
   }
 
@@ -42,7 +36,7 @@ final class Access {
       String text = "pages of %s may not call this server; allow it as an origin";
       throw new Refusal(403, text.formatted(Excerpt.of(origin)));
     }
-    if (!keys.isEmpty() && !isOpen && !hasKey(request.getHeader("Authorization"))) {
+    if (!isOpen && !keys.admit(request.getHeader("Authorization"))) {
       throw new Refusal(401, "a key is needed: Authorization: Bearer KEY", "invalid_api_key", null);
     }
   }
@@ -69,26 +63,5 @@ final class Access {
 
   private static String hostOf(String origin) {
     return URI.create(origin).getHost();
-  }
-
-  private boolean hasKey(String authorization) {
-    if (authorization == null || !authorization.toLowerCase(Locale.ROOT).startsWith(BEARER)) {
-      return false;
-    }
-    byte[] given = digest(authorization.substring(BEARER.length()).strip());
-    boolean found = false;
-    for (byte[] key : keys) {
-      found |= MessageDigest.isEqual(key, given); // all of them, in the same time
-    }
-    return found;
-  }
-
-  /** Of one length, whatever the key's. */
-  private static byte[] digest(String key) {
-    try {
-      return MessageDigest.getInstance("SHA-256").digest(key.getBytes(StandardCharsets.UTF_8));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException(e);
-    }
   }
 }

@@ -3,16 +3,21 @@ package dev.performer.server.http;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.nio.charset.StandardCharsets;
-import java.util.function.BooleanSupplier;
 
 /** What operators and their tools ask: whether it lives, whether it is ready, its figures. */
 final class ControlApi implements Api {
   private final PrometheusMeterRegistry meters;
-  private final BooleanSupplier isReady;
+  private final Backend backend;
 
-  ControlApi(PrometheusMeterRegistry meters, BooleanSupplier isReady) {
+  private final Pool pool;
+  private final RouteTable table;
+  private volatile JsonNode document;
+
+  ControlApi(PrometheusMeterRegistry meters, Backend backend, Pool pool, RouteTable table) {
+    this.pool = pool;
     this.meters = meters;
-    this.isReady = isReady;
+    this.backend = backend;
+    this.table = table;
   }
 
   @Override
@@ -42,14 +47,29 @@ final class ControlApi implements Api {
         .summary("Figures in Prometheus' text format.")
         .response("text/plain", Json.object().put("type", "string"))
         .control();
+    routes
+        .get("/openapi.json", this::openApi)
+        .summary("This description of all routes.")
+        .response(status)
+        .open()
+        .control();
+  }
+
+  private void openApi(Call call) {
+    if (document == null) { // when all are mounted
+      String version = ControlApi.class.getPackage().getImplementationVersion();
+      document = OpenApi.document(table.operations(), version == null ? "development" : version);
+    }
+    call.respond(200, document);
   }
 
   private void ready(Call call) {
-    boolean ready = isReady.getAsBoolean();
+    boolean ready = backend.isReady() && !pool.isDraining();
     call.respond(ready ? 200 : 503, Json.object().put("status", ready ? "ready" : "not ready"));
   }
 
   private byte[] figures() {
+    backend.measure();
     return meters.scrape().getBytes(StandardCharsets.UTF_8);
   }
 

@@ -58,7 +58,7 @@ final class Events implements EventStream {
   public void fail(Throwable why) {
     Failure failure = Failure.of(why);
     byte[] last = ("data: ").getBytes(StandardCharsets.UTF_8);
-    Buffer event = Buffer.buffer(last).appendBytes(Json.bytes(exchange.api.error(failure)));
+    Buffer event = Buffer.buffer(last).appendBytes(Json.bytes(exchange.error(failure)));
     end(event.appendString("\n\n"));
   }
 

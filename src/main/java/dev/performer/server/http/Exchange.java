@@ -31,6 +31,7 @@ final class Exchange implements Call {
   private final Map<String, String> parameters;
   private final Limits limits;
   private final Watch watch;
+  private final Backend backend;
   private final Instant deadline;
   private final Map<String, String> headers = new LinkedHashMap<>();
   private final List<Runnable> cancels = new ArrayList<>();
@@ -48,13 +49,20 @@ final class Exchange implements Call {
   /**
    * @param match null where no route is met
    */
-  Exchange(HttpServerRequest request, RouteTable.Match match, Api api, Limits limits, Watch watch) {
+  Exchange(
+      HttpServerRequest request,
+      RouteTable.Match match,
+      Api api,
+      Limits limits,
+      Watch watch,
+      Backend backend) {
     this.request = request;
     this.operation = match == null ? null : match.operation();
     this.api = api;
     this.parameters = match == null ? Map.of() : match.parameters();
     this.limits = limits;
     this.watch = watch;
+    this.backend = backend;
     this.deadline = Instant.now().plus(limits.deadline());
   }
 
@@ -158,8 +166,15 @@ final class Exchange implements Call {
   void fail(Failure failure) {
     if (failure.status() == 429 || failure.status() == 503) {
       header("Retry-After", "1");
+    } else if (failure.status() == 401) {
+      header("WWW-Authenticate", "Bearer");
     }
-    respond(failure.status(), api.error(failure));
+    respond(failure.status(), error(failure));
+  }
+
+  /** An error as the clients of this API know it. */
+  JsonNode error(Failure failure) {
+    return api.error(failure.withMessage(backend.shown(failure.message())));
   }
 
   @Override

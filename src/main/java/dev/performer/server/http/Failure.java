@@ -2,6 +2,7 @@ package dev.performer.server.http;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import dev.performer.BusyException;
+import dev.performer.DeadlineException;
 import dev.performer.NotFoundException;
 import dev.performer.PerformerException;
 
@@ -22,6 +23,8 @@ public record Failure(int status, String message, String code, Throwable cause) 
       return new Failure(404, cause.getMessage(), null, cause);
     } else if (cause instanceof BusyException) {
       return new Failure(429, cause.getMessage(), null, cause);
+    } else if (cause instanceof DeadlineException) {
+      return new Failure(504, cause.getMessage(), null, cause);
     } else if (cause instanceof PerformerException) {
       return new Failure(400, cause.getMessage(), null, cause);
     } else if (cause instanceof JsonProcessingException broken) {
@@ -30,6 +33,11 @@ public record Failure(int status, String message, String code, Throwable cause) 
       return new Failure(503, "the server is short of memory; try again later", null, cause);
     }
     return new Failure(500, "the server failed; its log has the reason", null, cause);
+  }
+
+  /** The same in other words. */
+  Failure withMessage(String other) {
+    return new Failure(status, other, code, cause);
   }
 
   /** The part of the request that is wrong, or null. */

@@ -14,7 +14,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 
 /** An HTTP server for several APIs. */
 public final class HttpFront implements AutoCloseable {
@@ -37,18 +36,16 @@ public final class HttpFront implements AutoCloseable {
    * Binds a port and takes requests.
    *
    * @param apis the first of which gives the shape of errors where no path is like another's
-   * @param isReady whether the models are loaded
+   * @param backend what answers
    * @throws PerformerException if the port is taken, or a file of TLS cannot be used
    */
   public static HttpFront start(
-      HttpOptions options,
-      List<Api> apis,
-      PrometheusMeterRegistry meters,
-      BooleanSupplier isReady) {
+      HttpOptions options, List<Api> apis, PrometheusMeterRegistry meters, Backend backend) {
+    ProcessMeters.register(meters);
     RouteTable table = new RouteTable();
     apis.forEach(api -> api.mount(table.of(api)));
     var pool = new Pool(options, new RequestMeters(meters, options.accessLog()));
-    var control = new ControlApi(meters, () -> !pool.isDraining() && isReady.getAsBoolean());
+    var control = new ControlApi(meters, backend, pool, table);
     control.mount(table.of(control));
     Vertx vertx = Vertx.vertx(vertxOptions());
     try {
@@ -58,7 +55,7 @@ public final class HttpFront implements AutoCloseable {
               .createHttpServer(serverOptions(options))
               .connectionHandler(connections::opened)
               .exceptionHandler(broken -> {}); // of a connection before it has a request
-      var requests = new Requests(vertx, table, options, pool, connections);
+      var requests = new Requests(vertx, table, options, pool, connections, backend);
       server.requestHandler(requests::accept).invalidRequestHandler(requests::reject);
       server.listen().toCompletionStage().toCompletableFuture().join();
       return new HttpFront(vertx, server, pool, table);

@@ -1,7 +1,9 @@
 package dev.performer.server.http;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.core.json.JsonWriteFeature;
@@ -74,7 +76,10 @@ public final class Json {
   }
 
   static Refusal broken(IOException e) {
-    return new Refusal(400, "the request's body is not JSON: " + StrictJson.reason(e));
+    JsonLocation at = e instanceof JsonProcessingException known ? known.getLocation() : null;
+    String place =
+        at == null ? "" : "line %d, column %d: ".formatted(at.getLineNr(), at.getColumnNr());
+    return new Refusal(400, "the request's body is not JSON: " + place + StrictJson.reason(e));
   }
 
   static byte[] bytes(JsonNode tree) {

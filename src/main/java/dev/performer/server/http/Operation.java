@@ -62,7 +62,7 @@ public final class Operation {
   }
 
   /** Takes calls without a key. */
-  Operation open() {
+  public Operation open() {
     isOpen = true;
     return this;
   }

@@ -20,11 +20,19 @@ final class Requests {
   private final Access access;
   private final Pool pool;
   private final Connections connections;
+  private final Backend backend;
   private final TreeMemory trees;
   private final AtomicLong bodies = new AtomicLong();
   private final long mostBodies;
 
-  Requests(Vertx vertx, RouteTable table, HttpOptions options, Pool pool, Connections connections) {
+  Requests(
+      Vertx vertx,
+      RouteTable table,
+      HttpOptions options,
+      Pool pool,
+      Connections connections,
+      Backend backend) {
+    this.backend = backend;
     this.vertx = vertx;
     this.table = table;
     this.options = options;
@@ -80,7 +88,7 @@ final class Requests {
       }
       access.check(request, match != null && match.operation().isOpen);
       if (match == null) {
-        throw unknown(request, path);
+        throw unknown(call, path);
       }
       receive(call, announced(request));
     } catch (Refusal why) {
@@ -90,7 +98,7 @@ final class Requests {
 
   private Exchange exchange(HttpServerRequest request, RouteTable.Match match, String path) {
     Api api = match == null ? table.nearest(path) : match.operation().api;
-    Exchange call = new Exchange(request, match, api, options.limits(), pool);
+    Exchange call = new Exchange(request, match, api, options.limits(), pool, backend);
     request.exceptionHandler(broken -> {}); // the response's handler comes, too
     request.response().exceptionHandler(broken -> {}).closeHandler(closed -> call.gone());
     call.atEnd(() -> connections.idle(request.connection()));
@@ -161,12 +169,13 @@ final class Requests {
     }
   }
 
-  private Refusal unknown(HttpServerRequest request, String path) {
+  private Refusal unknown(Exchange call, String path) {
     var methods = table.methods(path);
-    String what = request.method() + " " + Excerpt.of(path);
+    String what = call.request.method() + " " + Excerpt.of(path);
     if (methods.isEmpty()) {
       return new Refusal(404, what + ": there is no such path here");
     }
+    call.header("Allow", String.join(", ", methods));
     return new Refusal(405, what + ": this path takes " + String.join(", ", methods));
   }
 

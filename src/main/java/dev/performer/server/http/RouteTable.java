@@ -12,7 +12,7 @@ import java.util.regex.Pattern;
 
 /** All routes, and which one a request means. */
 final class RouteTable {
-  private static final Pattern PARAMETER = Pattern.compile("\\{([A-Za-z_]+)}");
+  static final Pattern PARAMETER = Pattern.compile("\\{([A-Za-z_]+)}");
 
   /** A route that matches, with what its parameters stand for. */
   record Match(Operation operation, Map<String, String> parameters) {}

@@ -13,8 +13,12 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** Which models are served, from where. Immutable. */
-public record ModelConfig(List<Served> models) {
+/**
+ * Which models are served, from where. Immutable.
+ *
+ * @param file which says so, and is read again when it changes; null for none
+ */
+public record ModelConfig(List<Served> models, Path file) {
   /** The version of a model that lies in a folder without a number. */
   public static final long ONLY = 1;
 
@@ -27,6 +31,20 @@ public record ModelConfig(List<Served> models) {
       String text = "two models have the name %s; give one of them another, as in NAME=PATH";
       require(names.add(served.name), text, served.name);
     }
+  }
+
+  /** Models that no file names. */
+  public ModelConfig(List<Served> models) {
+    this(models, null);
+  }
+
+  /**
+   * Reads a model config file of TensorFlow Serving, in protobuf's text form or JSON; its relative
+   * paths are in the working directory, or else beside it. Fields {@code model_type} and {@code
+   * logging_config} do nothing.
+   */
+  public static ModelConfig read(Path file) {
+    return new ModelConfig(ModelConfigFile.read(file), file);
   }
 
   /**
@@ -61,6 +79,15 @@ public record ModelConfig(List<Served> models) {
         versions = Set.copyOf(new TreeSet<>(versions));
       }
     }
+  }
+
+  /** A message with the names of models in place of where they lie. */
+  public String withoutPaths(String message) {
+    String shown = message;
+    for (Served served : models) {
+      shown = shown.replace(served.base.toString(), served.name);
+    }
+    return shown;
   }
 
   static boolean isName(String name) {

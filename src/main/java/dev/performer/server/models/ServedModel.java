@@ -8,6 +8,7 @@ import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Predictor;
 import dev.performer.pipeline.Scorer;
 import dev.performer.pipeline.TextEngine;
+import dev.performer.savedmodel.protos.WarmUp;
 import dev.performer.serving.BatchingPredictor;
 import java.time.Instant;
 import java.util.Collection;
@@ -23,6 +24,7 @@ import java.util.function.Function;
 public final class ServedModel {
   private final String name;
   private final long version;
+  private final Instant created;
   private final Predictor predictor;
   private final BatchingPredictor batches;
   private final Once<Embedder> embedder = new Once<>(Embedder::of);
@@ -34,6 +36,9 @@ public final class ServedModel {
   ServedModel(String name, long version, Predictor loaded, RepositoryOptions options) {
     this.name = name;
     this.version = version;
+    created =
+        Instant.ofEpochMilli(
+            loaded.model().path().resolve("saved_model.pb").toFile().lastModified());
     var batching = new AtomicReference<BatchingPredictor>();
     predictor =
         loaded.through(
@@ -51,6 +56,11 @@ public final class ServedModel {
 
   public long version() {
     return version;
+  }
+
+  /** When its graph was written. */
+  public Instant created() {
+    return created;
   }
 
   /** What it is, and how it is used. */
@@ -79,6 +89,11 @@ public final class ServedModel {
     return batches.predict(signature, inputs, outputs, deadline);
   }
 
+  /** Runs the requests that its SavedModel has for that. @throws PerformerException if one fails */
+  void warmUp() {
+    WarmUp.run(batches);
+  }
+
   /** Runs signatures without waiting; not to be closed. */
   public BatchingPredictor batches() {
     return batches;
@@ -102,6 +117,11 @@ public final class ServedModel {
   /** What continues texts, if it can; not to be closed. */
   public Optional<TextEngine> texts() {
     return texts.get(predictor);
+  }
+
+  /** The same, if it has been called for. */
+  public Optional<TextEngine> madeTexts() {
+    return texts.made().flatMap(engine -> engine);
   }
 
   private static Optional<TextEngine> engine(Predictor loaded, EngineOptions options) {
@@ -142,7 +162,7 @@ public final class ServedModel {
 
   private void free(Runnable then) {
     if (then != null) {
-      texts.made().flatMap(engine -> engine).ifPresent(TextEngine::close);
+      madeTexts().ifPresent(TextEngine::close);
       batches.close();
       predictor.close();
       then.run();

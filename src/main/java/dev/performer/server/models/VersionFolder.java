@@ -3,6 +3,7 @@ package dev.performer.server.models;
 import dev.performer.pipeline.Model;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -52,9 +53,10 @@ record VersionFolder(Path base) {
   /** A path with its files, their sizes and ages: what changes while something is written there. */
   record Content(String files, long bytes) {
     static Content of(Path path) {
-      StringBuilder files = new StringBuilder(path + "\n");
+      StringBuilder files = new StringBuilder();
       long bytes = 0;
-      try (Stream<Path> walk = Files.walk(path, DEEPEST)) {
+      try (Stream<Path> walk = Files.walk(path, DEEPEST, FileVisitOption.FOLLOW_LINKS)) {
+        files.append(path.toRealPath()).append('\n');
         for (Path file : walk.sorted().toList()) {
           var attributes = Files.readAttributes(file, BasicFileAttributes.class);
           if (attributes.isRegularFile()) {

@@ -1,5 +1,7 @@
 package dev.performer.server.models;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.AtomicFiles;
 import dev.performer.NotFoundException;
 import dev.performer.PerformerException;
@@ -70,21 +72,21 @@ final class VersionedModel {
 
   private ServedModel find(Version version) {
     NavigableMap<Long, ServedModel> now = available;
-    Long number = version.number();
-    if (version.label() != null) {
-      number = served.labels().get(version.label());
-      if (number == null) {
-        String text = "Unrecognized servable version label: %s";
-        throw new NotFoundException(text.formatted(version.label()));
-      }
-    }
+    boolean isLatest = version.equals(Version.LATEST);
     ServedModel model =
-        number != null ? now.get(number) : now.isEmpty() ? null : now.lastEntry().getValue();
+        !isLatest ? now.get(number(version)) : now.isEmpty() ? null : now.lastEntry().getValue();
     if (model == null) {
-      String which = number == null ? "Latest(" + served.name() + ")" : specific(number);
+      String which = isLatest ? "Latest(" + served.name() + ")" : specific(number(version));
       throw new NotFoundException("Servable not found for request: " + which);
     }
     return model;
+  }
+
+  /** The number that is meant, which need not be there. */
+  long number(Version version) {
+    Long number = version.label() == null ? version.number() : served.labels().get(version.label());
+    require(number != null, "Unrecognized servable version label: %s", version.label());
+    return number;
   }
 
   private String specific(long number) {
@@ -104,6 +106,12 @@ final class VersionedModel {
       tell("folder", text.formatted(served.name(), AtomicFiles.describe(e)));
       return;
     }
+    if (found.isEmpty()) {
+      String text = "model %s: %s has no version yet; one that comes is loaded";
+      tell("empty", text.formatted(served.name(), served.base()));
+    } else {
+      told.remove("empty");
+    }
     told.remove("folder");
     Set<Long> wanted = wanted(found);
     boolean isSettled = wanted.isEmpty() || wanted.stream().anyMatch(available::containsKey);
@@ -115,7 +123,9 @@ final class VersionedModel {
     for (var known : List.of(seen, failed)) {
       known.keySet().retainAll(found.keySet());
     }
+    told.removeIf(about -> about instanceof Long number && !found.containsKey(number));
     statuses.values().removeIf(s -> s.state() == State.START && !found.containsKey(s.version()));
+    forgetEnded();
     isFirst = false;
   }
 
@@ -154,39 +164,42 @@ final class VersionedModel {
       return isLoaded;
     }
     try {
+      memory.take(specific(number), content.bytes());
+    } catch (PerformerException e) { // which is tried again, as others may be unloaded
+      return failed(number, Code.RESOURCE_EXHAUSTED, e.getMessage());
+    }
+    try {
       if (!isLoaded) {
         statuses.put(number, ModelStatus.of(number, State.LOADING));
       }
       publish(number, content, path);
       return true;
-    } catch (TooMuchException e) {
-      return failed(number, content, Code.RESOURCE_EXHAUSTED, e.getMessage());
-    } catch (PerformerException e) {
-      return failed(number, content, Code.UNKNOWN, e.getMessage());
-    } catch (OutOfMemoryError | StackOverflowError e) {
-      String text = "%s: there is not enough memory to load it";
-      return failed(number, content, Code.RESOURCE_EXHAUSTED, text.formatted(path));
-    } catch (RuntimeException e) {
-      String text = "%s: cannot be loaded: %s";
-      return failed(number, content, Code.UNKNOWN, text.formatted(path, e.getMessage()));
+    } catch (RuntimeException | OutOfMemoryError | StackOverflowError e) {
+      memory.give(content.bytes());
+      failed.put(number, content);
+      boolean isMemory = e instanceof Error;
+      String why = isMemory ? "there is not enough memory to load it" : e.getMessage();
+      String line = e instanceof PerformerException known ? known.getMessage() : path + ": " + why;
+      return failed(number, isMemory ? Code.RESOURCE_EXHAUSTED : Code.UNKNOWN, line);
     }
   }
 
   private void publish(long number, Content content, Path path) {
     long start = System.nanoTime();
-    String key = specific(number);
-    memory.take(key, content.bytes());
+    Predictor predictor = Predictor.load(Model.open(path), options.timeout());
     ServedModel model;
     try {
-      Predictor predictor = Predictor.load(Model.open(path), options.timeout());
       model = new ServedModel(served.name(), number, predictor, options);
     } catch (RuntimeException | Error e) {
-      memory.give(content.bytes());
+      predictor.close();
       throw e;
     }
-    if (!Content.of(path).equals(content)) {
-      model.retire(() -> memory.give(content.bytes()));
-      throw new PerformerException(path + ": changed while it was loaded");
+    try {
+      model.warmUp();
+      require(Content.of(path).equals(content), "%s: changed while it was loaded", path);
+    } catch (RuntimeException | Error e) {
+      model.retire(() -> {});
+      throw e;
     }
     ServedModel old = available.get(number);
     var more = new TreeMap<>(available);
@@ -205,8 +218,7 @@ final class VersionedModel {
     options.log().accept(text.formatted(served.name(), number, path, seconds));
   }
 
-  private boolean failed(long number, Content content, Code code, String why) {
-    failed.put(number, content);
+  private boolean failed(long number, Code code, String why) {
     boolean isLoaded = loaded.containsKey(number);
     if (!isLoaded) {
       statuses.put(number, new ModelStatus(number, State.END, code, why));
@@ -239,6 +251,9 @@ final class VersionedModel {
           String text = "model %s, version %d: unloaded";
           options.log().accept(text.formatted(served.name(), number));
         });
+  }
+
+  private void forgetEnded() {
     var ended = statuses.values().stream().filter(s -> s.state() == State.END).toList();
     ended.stream()
         .limit(Math.max(0, ended.size() - MOST_ENDED))
@@ -263,19 +278,13 @@ final class VersionedModel {
       if (bytes > most - taken) {
         String text = "%s needs %d MB, but %d of %d MB are taken; unload a model or allow more";
         long mb = 1 << 20;
-        throw new TooMuchException(text.formatted(what, bytes / mb + 1, taken / mb, most / mb));
+        throw new PerformerException(text.formatted(what, bytes / mb + 1, taken / mb, most / mb));
       }
       taken += bytes;
     }
 
     synchronized void give(long bytes) {
       taken -= bytes;
-    }
-  }
-
-  private static final class TooMuchException extends PerformerException {
-    private TooMuchException(String message) {
-      super(message);
     }
   }
 }

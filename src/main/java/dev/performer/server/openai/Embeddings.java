@@ -3,7 +3,6 @@ package dev.performer.server.openai;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.pipeline.Embedder;
 import dev.performer.server.generation.PromptTokens;
@@ -11,7 +10,6 @@ import dev.performer.server.http.Fields;
 import dev.performer.server.http.Json;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
 
@@ -43,17 +41,16 @@ record Embeddings(String model, List<Fields.Prompt> input, boolean isBase64, int
   /** Runs the model. */
   ObjectNode run(Embedder embedder) {
     TokenizedSequences sequences = PromptTokens.of(embedder.input(), input, "input");
-    NpyArray vectors = PromptTokens.vectors(embedder, sequences);
-    int size = (int) vectors.shape()[1];
+    List<float[]> vectors = PromptTokens.vectors(embedder, sequences);
+    int size = vectors.get(0).length;
     if (dimensions != 0 && dimensions != size) {
       String text = "the model's vectors have %d numbers, and are not shortened to %d";
       throw Fields.invalid("dimensions", text.formatted(size, dimensions));
     }
-    float[] all = vectors.floats(); // [N, E]
     ObjectNode answer = Json.object().put("object", "list");
     ArrayNode data = answer.putArray("data");
     for (int i = 0; i < input.size(); i++) {
-      float[] vector = Arrays.copyOfRange(all, i * size, (i + 1) * size);
+      float[] vector = vectors.get(i);
       ObjectNode one = data.addObject().put("object", "embedding").put("index", i);
       if (isBase64) {
         one.put("embedding", base64(vector));

@@ -18,8 +18,6 @@ import dev.performer.server.models.Lease;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.models.ServedModel;
 import dev.performer.server.models.Version;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -31,10 +29,16 @@ import java.util.List;
  */
 public final class OpenAiApi implements Api {
   private final ModelRepository models;
+  private final int mostTokens;
 
-  /** Over models, which stay their owner's. */
-  public OpenAiApi(ModelRepository models) {
+  /**
+   * Over models, which stay their owner's.
+   *
+   * @param mostTokens of a prompt and what is generated from it, together
+   */
+  public OpenAiApi(ModelRepository models, int mostTokens) {
     this.models = models;
+    this.mostTokens = mostTokens;
   }
 
   @Override
@@ -44,16 +48,24 @@ public final class OpenAiApi implements Api {
 
   @Override
   public void mount(Routes routes) {
-    routes.get("/v1/models", this::list).summary("Lists the models.");
+    routes.get("/v1/models", this::list).summary("Lists the models.").response(Schemas.LIST);
     routes
         .post("/v1/completions", this::complete)
-        .summary("Continues texts, whole or as events, as OpenAI's API has it.");
+        .summary("Continues texts, whole or as events, as OpenAI's API has it.")
+        .request(Schemas.TEXTS)
+        .response(Schemas.COMPLETION)
+        .response("text/event-stream", Schemas.EVENT);
     routes
         .post("/v1/chat/completions", this::chat)
-        .summary("Answers in a conversation, where the model has a template for these.");
+        .summary("Answers in a conversation, where the model has a template for these.")
+        .request(Schemas.CHAT)
+        .response(Schemas.COMPLETION)
+        .response("text/event-stream", Schemas.EVENT);
     routes
         .post("/v1/embeddings", this::embed)
-        .summary("Turns texts into vectors, as OpenAI's API has it.");
+        .summary("Turns texts into vectors, as OpenAI's API has it.")
+        .request(Schemas.EMBEDDINGS)
+        .response(Schemas.LIST);
   }
 
   private void list(Call call) {
@@ -64,21 +76,13 @@ public final class OpenAiApi implements Api {
         data.addObject()
             .put("id", name)
             .put("object", "model")
-            .put("created", created(lease.model()))
+            .put("created", lease.model().created().getEpochSecond())
             .put("owned_by", "performer");
       } catch (NotFoundException e) {
         continue; // not loaded yet, or not any more
       }
     }
     call.respond(200, answer);
-  }
-
-  private static long created(ServedModel model) {
-    try {
-      return Files.getLastModifiedTime(model.model().path()).toMillis() / 1000;
-    } catch (IOException e) {
-      return 0; // it is loaded, though its folder is gone
-    }
   }
 
   private void complete(Call call) {
@@ -124,9 +128,9 @@ public final class OpenAiApi implements Api {
     }
   }
 
-  private static void submit(
-      Call call, Lease lease, CompletionRequest request, CompletionCall.Kind kind) {
+  private void submit(Call call, Lease lease, CompletionRequest request, CompletionCall.Kind kind) {
     ServedModel model = lease.model();
+    request.generation().requireFits(engine(model), request.prompts(), mostTokens);
     new CompletionCall(call, request, engine(model), kind, fingerprint(model)).submit(lease::close);
   }
 
@@ -143,7 +147,7 @@ public final class OpenAiApi implements Api {
   }
 
   private static String fingerprint(ServedModel model) {
-    String version = model.name() + "/" + model.version() + "/" + created(model);
+    String version = model.name() + "/" + model.version() + "/" + model.created();
     return "fp_%08x".formatted(version.hashCode());
   }
 

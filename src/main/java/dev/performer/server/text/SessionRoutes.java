@@ -5,13 +5,15 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.NotFoundException;
 import dev.performer.pipeline.Sessions;
 import dev.performer.pipeline.Sessions.Session;
+import dev.performer.pipeline.TextEngine;
 import dev.performer.pipeline.TextRequest;
-import dev.performer.server.generation.Generation;
+import dev.performer.server.generation.RequestSchemas;
 import dev.performer.server.http.Call;
 import dev.performer.server.http.Fields;
 import dev.performer.server.http.Json;
 import dev.performer.server.http.Refusal;
 import dev.performer.server.http.Routes;
+import dev.performer.server.http.Schema;
 import dev.performer.server.models.Lease;
 import dev.performer.server.models.Version;
 import java.io.ByteArrayInputStream;
@@ -43,8 +45,16 @@ final class SessionRoutes {
   void mount(Routes routes, String path) {
     String one = path + "/{session}";
     routes.get(path, this::list).summary("Lists open sessions.");
-    routes.post(path, this::open).summary("Reads a prompt, and keeps its states.");
-    routes.post(path + ":load", this::load).summary("Opens a session that was saved.");
+    routes
+        .post(path, this::open)
+        .summary("Reads a prompt, and keeps its states.")
+        .request(Schema.require(Schema.object(), "prompt", RequestSchemas.prompt()))
+        .response(Schema.object());
+    routes
+        .post(path + ":load", this::load)
+        .summary("Opens a session that was saved: a file, or JSON with the name of one.")
+        .request(OCTETS)
+        .response(Schema.object());
     routes.get(one, call -> on(call, Sessions::get)).summary("Describes a session.");
     routes.delete(one, this::delete).summary("Ends a session.");
     routes
@@ -52,9 +62,18 @@ final class SessionRoutes {
         .summary("Opens another session of the same text.");
     routes
         .post(one + ":generate", this::generate)
-        .summary("Adds to a session's text, and continues it.");
-    routes.get(one + ":save", this::download).summary("Gives a session as a file.");
-    routes.post(one + ":save", this::save).summary("Saves a session by a name on the server.");
+        .summary("Adds to a session's text, and continues it.")
+        .request(TextApi.generateSchema(false))
+        .response(Schema.object());
+    routes
+        .get(one + ":save", this::download)
+        .summary("Gives a session as a file.")
+        .response(OCTETS, Schema.of("string", "The session."));
+    routes
+        .post(one + ":save", this::save)
+        .summary("Saves a session by a name on the server.")
+        .request(Schema.require(Schema.object(), "name", Schema.of("string", "No path.")))
+        .response(Schema.object());
   }
 
   /** A session of the version that its id ends with. */
@@ -97,7 +116,7 @@ final class SessionRoutes {
     }
   }
 
-  private static ObjectNode shown(Lease lease, Session session) {
+  static ObjectNode shown(Lease lease, Session session) {
     return Json.object()
         .put("id", session.id() + "." + lease.model().version())
         .put("model", lease.model().name())
@@ -125,7 +144,9 @@ final class SessionRoutes {
       var prompt = prompts.get(0);
       TextRequest request =
           prompt.text() != null ? TextRequest.of(prompt.text()) : TextRequest.ofIds(prompt.ids());
-      Sessions sessions = TextApi.engine(lease.model()).sessions();
+      TextEngine engine = TextApi.engine(lease.model());
+      api.requireShort(engine, prompts);
+      Sessions sessions = engine.sessions();
       call.respond(200, shown(lease, sessions.open(request.withDeadline(call.deadline()))));
     }
   }
@@ -138,25 +159,11 @@ final class SessionRoutes {
   }
 
   private void generate(Call call) {
-    Fields fields = TextApi.fields(call, "prompt");
-    Generation generation = TextApi.generation(fields);
+    Fields fields = TextApi.fields(call);
     var none = new Fields.Prompt(null, List.of());
-    var more = fields.has("prompt") ? fields.prompts("prompt", 1).get(0) : none;
-    TextRequest request = generation.request(more, 0, call.deadline());
-    boolean streams = fields.flag("stream", false);
-    int likeliest = TextApi.likeliest(fields);
+    var more = fields.has("prompt") ? fields.prompts("prompt", 1) : List.of(none);
     Place place = place(call);
-    var asked = request.withSession(place.id()).withLikeliest(likeliest);
-    TextApi.run(
-        call,
-        place.lease(),
-        streams,
-        List.of(asked),
-        () -> {
-          ObjectNode head = TextApi.head(place.lease(), generation);
-          head.set("session", shown(place.lease(), place.sessions().get(place.id())));
-          return head;
-        });
+    api.generate(call, place.lease(), fields, more, place.id());
   }
 
   private void download(Call call) {
@@ -185,16 +192,17 @@ final class SessionRoutes {
   }
 
   private void load(Call call) {
-    String type = call.header("Content-Type");
+    byte[] body = call.body();
+    boolean isNamed = body.length > 0 && body[0] == '{'; // as no session begins
     try (Lease lease = api.lease(call, version.apply(call))) {
       Sessions sessions = TextApi.engine(lease.model()).sessions();
       Session session;
-      if (type != null && type.startsWith("application/json")) {
+      if (isNamed) {
         Fields fields = new Fields(call.json(), List.of("name"));
         fields.required("name");
         session = folder().read(fields.text("name"), sessions::load);
       } else {
-        session = sessions.load(new ByteArrayInputStream(call.body()));
+        session = sessions.load(new ByteArrayInputStream(body));
       }
       call.respond(200, shown(lease, session));
     }

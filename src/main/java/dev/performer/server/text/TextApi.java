@@ -1,5 +1,12 @@
 package dev.performer.server.text;
 
+import static dev.performer.server.generation.RequestSchemas.prompt;
+import static dev.performer.server.generation.RequestSchemas.withGeneration;
+import static dev.performer.server.http.Schema.object;
+import static dev.performer.server.http.Schema.of;
+import static dev.performer.server.http.Schema.require;
+import static dev.performer.server.http.Schema.with;
+
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -46,15 +53,18 @@ public final class TextApi implements Api {
   private static final int MOST_STOPS = 16;
 
   private final ModelRepository models;
+  private final int mostTokens;
   private final Optional<SessionFolder> folder;
 
   /**
    * Over models, which stay their owner's.
    *
+   * @param mostTokens of a prompt and what is generated from it, together
    * @param sessions where sessions are saved by name; null for nowhere
    */
-  public TextApi(ModelRepository models, Path sessions) {
+  public TextApi(ModelRepository models, int mostTokens, Path sessions) {
     this.models = models;
+    this.mostTokens = mostTokens;
     folder = Optional.ofNullable(sessions).map(SessionFolder::new);
   }
 
@@ -74,14 +84,39 @@ public final class TextApi implements Api {
     String model = "/v1/models/{model}" + path;
     routes
         .post(model + ":generate", call -> generate(call, version.apply(call)))
-        .summary("Continues texts, whole or as events.");
+        .summary("Continues texts, whole or as events.")
+        .request(generateSchema(true))
+        .response(object());
     routes
         .post(model + ":score", call -> score(call, version.apply(call)))
-        .summary("Gives the log-probability of each token of texts.");
+        .summary("Gives the log-probability of each token of texts.")
+        .request(require(object(), "prompt", prompt()))
+        .response(object());
     routes
         .post(model + ":embed", call -> embed(call, version.apply(call)))
-        .summary("Turns texts into vectors.");
+        .summary("Turns texts into vectors.")
+        .request(embedSchema())
+        .response(object());
     new SessionRoutes(this, folder, version).mount(routes, model + "/sessions");
+  }
+
+  /**
+   * @param isWhole whether a prompt must be there, and may have choices
+   */
+  static ObjectNode generateSchema(boolean isWhole) {
+    ObjectNode request =
+        withGeneration(
+            isWhole ? require(object(), "prompt", prompt()) : with(object(), "prompt", prompt()));
+    with(request, "greedy", of("boolean", "Whether the most likely token is taken each time."));
+    with(request, "likeliest", of("integer", "Of so many tokens log-probabilities come along."));
+    return isWhole ? with(request, "n", of("integer", "Choices of each prompt.")) : request;
+  }
+
+  private static ObjectNode embedSchema() {
+    ObjectNode request = require(object(), "prompt", prompt());
+    with(request, "output", of("string", "An output of the model's signature."));
+    with(request, "pool", of("string", "How vectors of tokens are joined; none for each."));
+    return with(request, "normalize", of("boolean", "Whether vectors get the length 1."));
   }
 
   private static Version number(String version) {
@@ -106,60 +141,59 @@ public final class TextApi implements Api {
   }
 
   private void generate(Call call, Version version) {
-    Fields fields = fields(call, "prompt", "n");
+    Fields fields = fields(call, "n");
     var prompts = fields.prompts("prompt", Generation.MOST_TEXTS);
-    int choices = fields.integer("n", 1, Generation.MOST_TEXTS).orElse(1);
-    int count = prompts.size() * choices;
-    Fields.requireLength("prompt", count, Generation.MOST_TEXTS);
-    Generation generation = generation(fields);
-    List<TextRequest> requests = new ArrayList<>();
-    for (int row = 0; row < count; row++) {
-      TextRequest one = generation.request(prompts.get(row / choices), row, call.deadline());
-      requests.add(one.withLikeliest(likeliest(fields)));
-    }
-    Lease lease = lease(call, version);
-    run(call, lease, fields.flag("stream", false), requests, () -> head(lease, generation));
+    generate(call, lease(call, version), fields, prompts, null);
   }
 
   /** The parameters of a call that generates. */
   static Fields fields(Call call, String... more) {
     List<String> known = new ArrayList<>(Generation.PARAMETERS);
-    known.addAll(List.of("max_tokens", "greedy", "likeliest", "stream"));
+    known.addAll(List.of("prompt", "max_tokens", "greedy", "likeliest", "stream"));
     known.addAll(List.of(more));
     return new Fields(call.json(), known);
   }
 
-  static Generation generation(Fields fields) {
-    var most = fields.integer("max_tokens", 0, Generation.MOST_TOKENS);
-    return Generation.of(fields, most, MOST_STOPS).withGreedy(fields.flag("greedy", false));
-  }
-
-  static int likeliest(Fields fields) {
-    return fields.integer("likeliest", 0, MOST_LIKELIEST).orElse(0);
-  }
-
-  static ObjectNode head(Lease lease, Generation generation) {
-    return Json.object()
-        .put("model", lease.model().name())
-        .put("version", lease.model().version())
-        .put("seed", generation.sampling().seed());
-  }
-
-  /** Generates; ends the lease behind the last text. */
-  static void run(
-      Call call,
-      Lease lease,
-      boolean streams,
-      List<TextRequest> requests,
-      Supplier<ObjectNode> head) {
-    TextEngine engine;
+  /**
+   * Generates, and ends the lease behind the last text.
+   *
+   * @param session that goes on, or null
+   */
+  void generate(
+      Call call, Lease lease, Fields fields, List<Fields.Prompt> prompts, String session) {
     try {
-      engine = engine(lease.model());
+      TextEngine engine = engine(lease.model());
+      var most = fields.integer("max_tokens", 0, Generation.MOST_TOKENS);
+      boolean greedy = fields.flag("greedy", false);
+      Generation generation = Generation.of(fields, most, MOST_STOPS).withGreedy(greedy);
+      generation.requireFits(engine, prompts, mostTokens);
+      int likeliest = fields.integer("likeliest", 0, MOST_LIKELIEST).orElse(0);
+      int choices = fields.integer("n", 1, Generation.MOST_TEXTS).orElse(1);
+      int count = prompts.size() * choices;
+      Fields.requireLength("prompt", count, Generation.MOST_TEXTS);
+      List<TextRequest> requests = new ArrayList<>();
+      for (int row = 0; row < count; row++) {
+        TextRequest one = generation.request(prompts.get(row / choices), row, call.deadline());
+        requests.add(one.withLikeliest(likeliest).withSession(session));
+      }
+      Supplier<ObjectNode> head =
+          () -> {
+            ObjectNode answer = answer(lease).put("seed", generation.sampling().seed());
+            return session == null
+                ? answer
+                : answer.set("session", SessionRoutes.shown(lease, engine.sessions().get(session)));
+          };
+      new GenerateCall(call, engine, fields.flag("stream", false), head)
+          .submit(requests, lease::close);
     } catch (RuntimeException e) {
       lease.close();
       throw e;
     }
-    new GenerateCall(call, engine, streams, head).submit(requests, lease::close);
+  }
+
+  /** Checks prompts that are only read. */
+  void requireShort(TextEngine engine, List<Fields.Prompt> prompts) {
+    Generation.requireShort(engine, prompts, 0, mostTokens);
   }
 
   private void score(Call call, Version version) {
@@ -205,8 +239,16 @@ public final class TextApi implements Api {
               ? model.embedder()
               : Embedder.of(model.predictor(), EmbeddingSpec.of(model.model(), options, isIds));
       TokenizedSequences sequences = PromptTokens.of(embedder.input(), prompts, "prompt");
-      NpyArray vectors = embedder.embed(sequences, PromptTokens.BATCH).values().iterator().next();
-      call.respond(200, vectors(answer(lease), vectors, sequences));
+      ObjectNode answer = answer(lease);
+      ArrayNode embeddings = answer.putArray("embeddings");
+      if (options.pooling() == Pooling.NONE) {
+        addTokens(embeddings, embedder, sequences);
+      } else {
+        PromptTokens.vectors(embedder, sequences).forEach(v -> add(embeddings, v, 0, v.length));
+      }
+      ArrayNode counts = answer.putArray("tokens");
+      sequences.ids().forEach(ids -> counts.add(ids.length));
+      call.respond(200, answer);
     }
   }
 
@@ -226,27 +268,24 @@ public final class TextApi implements Api {
     return pooling.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
-  /** One for each text, or without pooling one for each of its tokens. */
-  private static ObjectNode vectors(
-      ObjectNode answer, NpyArray vectors, TokenizedSequences sequences) {
-    long[] shape = vectors.shape(); // [N, E] or [N, L, E]
-    int size = (int) shape[shape.length - 1];
-    int length = shape.length == 3 ? (int) shape[1] : 1;
-    float[] all = vectors.floats();
-    ArrayNode embeddings = answer.putArray("embeddings");
-    ArrayNode counts = answer.putArray("tokens");
-    for (int i = 0; i < shape[0]; i++) {
-      int tokens = sequences.ids().get(i).length;
-      counts.add(tokens);
-      ArrayNode own = embeddings.addArray();
-      for (int t = 0; t < (shape.length == 3 ? tokens : 1); t++) {
-        ArrayNode vector = shape.length == 3 ? own.addArray() : own;
-        for (int c = 0; c < size; c++) {
-          vector.add(all[(i * length + t) * size + c]);
-        }
+  private static void addTokens(ArrayNode all, Embedder embedder, TokenizedSequences sequences) {
+    NpyArray vectors = embedder.embed(sequences, PromptTokens.BATCH).get("embeddings"); // [N, L, E]
+    int length = (int) vectors.shape()[1];
+    int size = (int) vectors.shape()[2];
+    float[] numbers = vectors.floats();
+    for (int i = 0; i < sequences.ids().size(); i++) {
+      ArrayNode text = all.addArray();
+      for (int t = 0; t < sequences.ids().get(i).length; t++) {
+        add(text, numbers, (i * length + t) * size, size);
       }
     }
-    return answer;
+  }
+
+  private static void add(ArrayNode list, float[] numbers, int from, int size) {
+    ArrayNode vector = list.addArray();
+    for (int c = 0; c < size; c++) {
+      vector.add(numbers[from + c]);
+    }
   }
 
   private static ObjectNode answer(Lease lease) {

@@ -3,6 +3,7 @@ package dev.performer.server.http;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
@@ -12,7 +13,9 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -75,6 +78,11 @@ class HttpFrontTest {
     return client.send(request, BodyHandlers.ofString());
   }
 
+  private HttpResponse<String> get(String path) throws IOException, InterruptedException {
+    URI uri = URI.create("http://127.0.0.1:" + front.port() + path);
+    return client.send(HttpRequest.newBuilder(uri).build(), BodyHandlers.ofString());
+  }
+
   @Test
   void answersWithWhatAPathAndABodyHold() throws Exception {
     var response = post("/v1/echo/a%20b:twice?end=%21", "{\"x\": [1, 2.5]}");
@@ -93,19 +101,65 @@ class HttpFrontTest {
 
   @Test
   void refusesWhatIsNoJson() throws Exception {
-    for (String body : List.of("", "{", "{\"a\":1,\"a\":2}", "[NaN]", "[".repeat(5000), "1 2")) {
+    var broken =
+        List.of(
+            "",
+            "{",
+            "[1,}",
+            "[tru]",
+            "{\"a\":1,\"a\":2}",
+            "[NaN]",
+            "[1e]",
+            "[01]",
+            "1 2",
+            "//x\n{}");
+    var large = List.of("[".repeat(5000), "[" + "9".repeat(5000) + "]", "{\"a", "[\"\u0001\"]");
+    for (String body : Stream.concat(broken.stream(), large.stream()).toList()) {
       var response = post("/v1/echo/a:twice", body);
       assertThat(response.statusCode()).as(body).isEqualTo(400);
       assertThat(response.body())
           .as(body)
           .startsWith("{\"error\":\"the request")
-          .doesNotContain("\\n");
+          .doesNotContain("\\n", "Source", "`", "fasterxml", "Feature", "start marker")
+          .hasSizeLessThan(400);
     }
+  }
+
+  @Test
+  void describesItsRoutes() throws Exception {
+    var response = get("/openapi.json");
+    JsonNode document = new ObjectMapper().readTree(response.body());
+    assertThat(document.path("openapi").asText()).isEqualTo("3.1.0");
+    List<String> described = new ArrayList<>();
+    document
+        .path("paths")
+        .fields()
+        .forEachRemaining(
+            path ->
+                path.getValue()
+                    .fieldNames()
+                    .forEachRemaining(method -> described.add(method + " " + path.getKey())));
+    assertThat(described)
+        .containsExactlyInAnyOrder(
+            "get /health",
+            "get /ready",
+            "get /metrics",
+            "get /openapi.json",
+            "post /v1/echo/{word}:twice",
+            "post /v1/stream");
+    JsonNode twice = document.path("paths").path("/v1/echo/{word}:twice").path("post");
+    assertThat(twice.path("parameters").toString())
+        .isEqualTo(
+            "[{\"name\":\"word\",\"in\":\"path\",\"schema\":{\"type\":\"string\"},\"required\":true}]");
+    assertThat(document.at("/components/schemas/echo_error/properties/error/type").asText())
+        .isEqualTo("string");
   }
 
   @Test
   void refusesUnknownPathsAndMethods() throws Exception {
     assertThat(post("/v1/ech", "{}").statusCode()).isEqualTo(404);
-    assertThat(post("/health", "{}").statusCode()).isEqualTo(405);
+    var wrong = post("/health", "{}");
+    assertThat(wrong.statusCode()).isEqualTo(405);
+    assertThat(wrong.headers().firstValue("Allow")).contains("GET");
   }
 }

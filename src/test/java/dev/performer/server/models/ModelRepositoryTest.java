@@ -9,6 +9,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.server.models.ModelConfig.Policy;
 import dev.performer.server.models.ModelConfig.Served;
+import dev.performer.server.models.ModelStatus.State;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,6 +20,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -128,6 +134,80 @@ class ModelRepositoryTest {
   }
 
   @Test
+  void waitsForTheFirstVersion() throws IOException {
+    Files.createDirectory(folder.resolve("m"));
+    Files.createDirectory(folder.resolve("m/notes"));
+    open(new Policy.Latest(1));
+    assertThat(repository.failures()).isEmpty();
+    assertThat(repository.isReady()).isFalse();
+    assertThatThrownBy(() -> repository.status("m")).isInstanceOf(NotFoundException.class);
+    assertThat(lines).anyMatch(line -> line.contains("has no version yet"));
+    copy(5);
+    repository.look();
+    repository.look();
+    assertThat(latest()).isEqualTo(5);
+    assertThat(repository.isReady()).isTrue();
+  }
+
+  @Test
+  void followsLinksToVersions() throws IOException {
+    copy(10);
+    copy(11);
+    Files.createDirectory(folder.resolve("linked"));
+    Path link = folder.resolve("linked/1");
+    Files.createSymbolicLink(link, folder.resolve("m/10"));
+    var served = new Served("m", folder.resolve("linked"), new Policy.All(), Map.of());
+    open(new ModelConfig(List.of(served)), RepositoryOptions.DEFAULT);
+    ServedModel first = model();
+    repository.look();
+    assertThat(model()).isSameAs(first);
+    Files.delete(link);
+    Files.createSymbolicLink(link, folder.resolve("m/11"));
+    repository.look();
+    repository.look();
+    assertThat(model()).isNotSameAs(first);
+  }
+
+  @Test
+  void servesWhileVersionsComeAndGo() throws Exception {
+    copy(1);
+    open(new Policy.Latest(1));
+    var isOver = new AtomicBoolean();
+    var requests = new AtomicInteger();
+    ExecutorService clients = Executors.newFixedThreadPool(4);
+    List<Future<?>> calls = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      calls.add(
+          clients.submit(
+              () -> {
+                while (!isOver.get()) {
+                  try (Lease lease = repository.lease("m", Version.LATEST)) {
+                    var outputs = lease.model().predict("serving_default", inputs(lease.model()));
+                    assertThat(outputs).isNotEmpty();
+                    requests.incrementAndGet();
+                  }
+                }
+                return null;
+              }));
+    }
+    for (long version = 2; version < 12; version++) {
+      copy(version);
+      repository.look();
+      repository.look();
+      AtomicFiles.delete(folder.resolve("m/" + (version - 1)));
+      repository.look();
+    }
+    isOver.set(true);
+    for (Future<?> call : calls) {
+      call.get();
+    }
+    clients.shutdown();
+    assertThat(requests).hasPositiveValue();
+    assertThat(latest()).isEqualTo(11);
+    assertThat(states()).allMatch(state -> state.equals("11 AVAILABLE") || state.endsWith("END"));
+  }
+
+  @Test
   void takesOnAnotherConfiguration() throws IOException {
     copy(1);
     copy(2);
@@ -141,12 +221,38 @@ class ModelRepositoryTest {
       assertThat(canary.model().version()).isEqualTo(2);
     }
     assertThatThrownBy(() -> repository.lease("m", Version.label("other")))
-        .isInstanceOf(NotFoundException.class);
+        .hasMessage("Unrecognized servable version label: other");
+    var inside = new Served("again", base, both, Map.of());
+    repository.reloadWithin(new ModelConfig(List.of(inside)));
+    assertThat(repository.names()).containsExactly("again");
+    var outside = new Served("m", folder, both, Map.of());
+    assertThatThrownBy(() -> repository.reloadWithin(new ModelConfig(List.of(outside))))
+        .hasMessageContaining("is no folder that this server was started with");
     var missing = new Served("n", folder.resolve("none"), both, Map.of());
     assertThatThrownBy(() -> repository.reload(new ModelConfig(List.of(missing))))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("n: ");
     assertThat(repository.names()).containsExactly("n");
+  }
+
+  @Test
+  void readsAConfigurationAgainWhenItsFileChanges() throws IOException {
+    copy(1);
+    copy(2);
+    String text =
+        "model_config_list { config { name: '%s' base_path: 'm' model_version_policy { all {} } } }";
+    Path file = Files.writeString(folder.resolve("models.config"), text.formatted("first"));
+    open(ModelConfig.read(file), RepositoryOptions.DEFAULT);
+    assertThat(repository.names()).containsExactly("first");
+    Files.writeString(file, text.formatted("another"));
+    repository.look();
+    assertThat(repository.names()).containsExactly("another");
+    assertThat(repository.status("another")).hasSize(2);
+    Files.writeString(file, "model_config_list { config {");
+    repository.look();
+    repository.look();
+    assertThat(repository.names()).containsExactly("another");
+    assertThat(lines).filteredOn(line -> line.contains("the end of the file")).hasSize(1);
   }
 
   @Test
@@ -158,6 +264,15 @@ class ModelRepositoryTest {
     assertThat(states()).containsExactly("2 AVAILABLE", "1 END");
     assertThat(repository.status("m").get(1).code().number()).isEqualTo(8);
     assertThat(repository.status("m").get(1).error()).contains("MB are taken");
+    repository.look();
+    assertThat(lines).filteredOn(line -> line.contains("MB are taken")).hasSize(1);
+    var one = new Policy.Specific(Set.of(1L));
+    var first = new Served("a", folder.resolve("m"), one, Map.of());
+    var second = new Served("m", folder.resolve("m"), one, Map.of());
+    assertThatThrownBy(() -> repository.reload(new ModelConfig(List.of(first, second))))
+        .hasMessageContaining("a: Specific(a, 1) needs 1 MB");
+    repository.reload(new ModelConfig(List.of(first)));
+    assertThat(repository.status("a").get(0).state()).isEqualTo(State.AVAILABLE);
   }
 
   @Test
@@ -178,9 +293,11 @@ class ModelRepositoryTest {
 
   private void open(Policy policy, RepositoryOptions options) {
     var served = new Served("m", folder.resolve("m"), policy, Map.of());
-    repository =
-        ModelRepository.open(
-            new ModelConfig(List.of(served)), options.withPoll(Duration.ZERO).withLog(lines::add));
+    open(new ModelConfig(List.of(served)), options);
+  }
+
+  private void open(ModelConfig config, RepositoryOptions options) {
+    repository = ModelRepository.open(config, options.withPoll(Duration.ZERO).withLog(lines::add));
     repository.awaitLoaded();
   }
 
