@@ -17,8 +17,11 @@ import java.util.zip.ZipOutputStream;
 final class NpzSink implements RowSink {
   private final List<Field> fields;
 
-  NpzSink(List<Field> fields) {
+  private final int least;
+
+  NpzSink(List<Field> fields, int least) {
     this.fields = fields;
+    this.least = least;
   }
 
   private List<Integer> places() {
@@ -62,6 +65,7 @@ final class NpzSink implements RowSink {
     for (int i : places()) {
       Field field = fields.get(i);
       long[] shape = new long[field.rank() + 1];
+      shape[field.perToken() ? 1 : 0] = field.perToken() ? least : 0;
       for (Map<String, NpyHeader> part : headers) {
         long[] one = part.get(field.name()).shape();
         shape[0] += one[0];

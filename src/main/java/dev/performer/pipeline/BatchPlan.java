@@ -226,9 +226,11 @@ final class BatchPlan {
       Item first = sorted.get(from);
       int most = Math.min(sorted.size(), from + rows(first));
       int to = from + 1;
-      int least =
-          notes.mayPad ? first.length() - Math.max(BUCKET, first.length() / 8) : first.length();
-      while (to < most && sorted.get(to).length() >= least) {
+      int shortest = first.length() - Math.max(BUCKET, first.length() / 8);
+      while (to < most
+          && (notes.mayPad
+              ? sorted.get(to).length() >= shortest
+              : length(sorted.get(to)) == length(first))) {
         to++;
       }
       batches.add(sorted.subList(from, to));

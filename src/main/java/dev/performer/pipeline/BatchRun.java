@@ -182,7 +182,8 @@ final class BatchRun {
     if (parts != null) {
       TokenInput input = job.model().input();
       List<String> tokens = input == null ? List.of() : input.tokenizer().vocabulary().tokens();
-      sink = RowSink.of(job.output(), plan.all(), tokens);
+      int least = input == null ? 0 : input.length(1);
+      sink = RowSink.of(job.output(), plan.all(), tokens, least);
     }
   }
 

@@ -144,7 +144,7 @@ class ParquetTest {
       rows.add(new Object[] {"é" + i, n, f, v, i == 3 ? null : "t" + i});
     }
     Path target = folder.resolve("y.parquet");
-    RowSink sink = RowSink.of(target, fields, List.of());
+    RowSink sink = RowSink.of(target, fields, List.of(), 0);
     List<Path> parts = List.of(folder.resolve("a"), folder.resolve("b"), folder.resolve("c"));
     sink.part(parts.get(0), rows.subList(0, 30));
     sink.part(parts.get(1), List.of());
