@@ -156,6 +156,21 @@ class LibraryExamplesTest {
   }
 
   @Test
+  void streamAText() {
+    // docs: generate
+    try (TextGenerator generator = TextGenerator.load(lm)) {
+      GenerationOptions options =
+          GenerationOptions.DEFAULT
+              .withMaxTokens(30)
+              .withSampler(Sampling.DEFAULT.withTemperature(0.8).withTopK(10).withSeed(7));
+      TextGenerator.Generation text = generator.stream("MKT", options, System.out::print);
+      System.out.println(text.ended() ? "" : " …");
+      // docs: end
+      assertThat(text.text()).matches("MKT[A-Z]{1,30}");
+    }
+  }
+
+  @Test
   void continueManyTexts() throws Exception {
     // docs: engine
     try (Predictor loaded = Predictor.load(lm);
@@ -185,21 +200,6 @@ class LibraryExamplesTest {
       assertThat(engine.sessions().load(new ByteArrayInputStream(saved.toByteArray())).tokens())
           .isEqualTo(engine.sessions().get(fork.id()).tokens())
           .isBetween(13, 21);
-    }
-  }
-
-  @Test
-  void streamAText() {
-    // docs: generate
-    try (TextGenerator generator = TextGenerator.load(lm)) {
-      GenerationOptions options =
-          GenerationOptions.DEFAULT
-              .withMaxTokens(30)
-              .withSampler(Sampling.DEFAULT.withTemperature(0.8).withTopK(10).withSeed(7));
-      TextGenerator.Generation text = generator.stream("MKT", options, System.out::print);
-      System.out.println(text.ended() ? "" : " …");
-      // docs: end
-      assertThat(text.text()).matches("MKT[A-Z]{1,30}");
     }
   }
 

@@ -11,7 +11,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 
 /**
  * Which models are served, from where. Immutable.
@@ -57,6 +56,7 @@ public record ModelConfig(List<Served> models, Path file) {
   public record Served(String name, Path base, Policy policy, Map<String, Long> labels) {
     public Served {
       require(isName(name), "'%s' is no name of a model: expected letters, digits, ._-", name);
+      base = base.toAbsolutePath().normalize();
       labels = Map.copyOf(labels);
     }
   }
@@ -76,7 +76,7 @@ public record ModelConfig(List<Served> models, Path file) {
     /** Those of some numbers. */
     record Specific(Set<Long> versions) implements Policy {
       public Specific {
-        versions = Set.copyOf(new TreeSet<>(versions));
+        versions = Set.copyOf(versions);
       }
     }
   }

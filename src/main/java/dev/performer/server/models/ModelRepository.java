@@ -217,17 +217,13 @@ public final class ModelRepository implements AutoCloseable {
   public synchronized void reloadWithin(ModelConfig other) {
     for (ModelConfig.Served served : other.models()) {
       String text = "model %s: %s is no folder that this server was started with";
-      require(folders.contains(place(served)), text, served.name(), served.base());
+      require(folders.contains(served.base()), text, served.name(), served.base());
     }
     take(other);
   }
 
   private static Set<Path> folders(ModelConfig config) {
-    return config.models().stream().map(ModelRepository::place).collect(Collectors.toSet());
-  }
-
-  private static Path place(ModelConfig.Served served) {
-    return served.base().toAbsolutePath().normalize();
+    return config.models().stream().map(ModelConfig.Served::base).collect(Collectors.toSet());
   }
 
   private void configure(ModelConfig other) {

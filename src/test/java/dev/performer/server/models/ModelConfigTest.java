@@ -102,6 +102,14 @@ class ModelConfigTest {
   }
 
   @Test
+  void hidesWhereModelsLie() {
+    var here = new Served("m", Path.of("."), new Policy.All(), Map.of());
+    var there = new Served("n", Path.of("/models/n"), new Policy.All(), Map.of());
+    String shown = new ModelConfig(List.of(here, there)).withoutPaths("/models/n/3: no. 1 fails.");
+    assertThat(shown).isEqualTo("n/3: no. 1 fails.");
+  }
+
+  @Test
   void namesWhatIsMissing() {
     assertThatThrownBy(() -> ModelConfig.read(folder.resolve("none")))
         .hasMessageContaining("cannot be read: no file");
