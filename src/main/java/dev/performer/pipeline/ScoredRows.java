@@ -49,7 +49,7 @@ record ScoredRows(Scorer scorer, LanguageModelSpec spec, boolean perToken) imple
   @Override
   public List<Object[]> run(List<Item> items, int length, List<Field> fields) {
     List<Tokenizer.Encoding> encodings = items.stream().map(Item::encoding).toList();
-    List<Score> scores = scorer.score(encodings, length, items.size());
+    List<Score> scores = scorer.score(encodings, length, items.size(), () -> {});
     List<Object[]> rows = new ArrayList<>();
     for (int r = 0; r < items.size(); r++) {
       Score score = scores.get(r);

@@ -117,15 +117,21 @@ public final class Scorer implements AutoCloseable {
    * @throws PerformerException if one has a token id that the vocabulary lacks
    */
   public List<Score> score(TokenizedSequences sequences, int batch) {
+    return score(sequences, batch, () -> {});
+  }
+
+  /** The same. @param turn runs before each run of the model; what it throws ends all */
+  public List<Score> score(TokenizedSequences sequences, int batch, Runnable turn) {
     try {
-      return score(sequences.encodings(), 0, batch);
+      requireKnown(sequences.ids());
     } catch (PerformerException e) {
       throw e.in(sequences.source());
     }
+    return score(sequences.encodings(), 0, batch, turn);
   }
 
   /** The same, padded to a length at least. */
-  List<Score> score(List<Tokenizer.Encoding> sequences, int length, int batch) {
+  List<Score> score(List<Tokenizer.Encoding> sequences, int length, int batch, Runnable turn) {
     List<int[]> ids = sequences.stream().map(Tokenizer.Encoding::ids).toList();
     requireKnown(ids);
     List<Guessed> all = guessed(sequences);
@@ -133,6 +139,7 @@ public final class Scorer implements AutoCloseable {
     List<double[]> tokens = ids.stream().map(row -> new double[row.length]).toList();
     int[] counted = new int[ids.size()];
     for (int next = 0; next < all.size(); ) {
+      turn.run();
       int longest = Math.max(length, ids.get(all.get(next).sequence).length);
       int rows = rows(longest, batch);
       List<Guessed> part = all.subList(next, Math.min(all.size(), next + rows));
