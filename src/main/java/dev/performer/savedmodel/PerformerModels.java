@@ -1,5 +1,6 @@
 package dev.performer.savedmodel;
 
+import static dev.performer.PerformerException.require;
 import static dev.performer.savedmodel.ImportedModel.DEFAULT_SIGNATURE;
 
 import dev.performer.PerformerException;
@@ -243,6 +244,9 @@ public final class PerformerModels {
   public static Saved load(Path model) {
     SavedModelDirectory directory = SavedModelDirectory.open(model);
     PerformerConfig config = requireConfig(model);
+    String frozen =
+        "%s: its weights are constants of the graph, as it was frozen; take the model that it was exported from";
+    require(!directory.variables().isEmpty(), frozen, model);
     Set<String> names = Performer.shapes(config).keySet();
     Map<String, NpyArray> weights = new LinkedHashMap<>();
     try (CheckpointReader reader = CheckpointReader.open(directory.variablesPrefix())) {

@@ -128,8 +128,11 @@ public final class ServingGraph implements AutoCloseable {
         }
         notes.add("the signature " + e.signature + " is left out: " + e.getMessage());
         fitting = fitting.keeping(others);
-      } catch (PerformerException e) {
-        throw e.in(model.path());
+      } catch (RuntimeException e) {
+        String text = model.path() + " cannot be written for serving: ";
+        throw e instanceof PerformerException known
+            ? known.in(model.path())
+            : new PerformerException(text + NativeErrors.firstLine(e), e);
       }
     }
   }
@@ -156,10 +159,7 @@ public final class ServingGraph implements AutoCloseable {
       if (serving != null) {
         serving.close();
       }
-      String text = directory.path() + " cannot be written for serving: ";
-      throw e instanceof PerformerException known
-          ? known
-          : new PerformerException(text + NativeErrors.firstLine(e), e);
+      throw e;
     }
   }
 
@@ -317,12 +317,7 @@ public final class ServingGraph implements AutoCloseable {
     meta.getMetaInfoDefBuilder()
         .addTags(SavedModelDirectory.SERVE)
         .setTensorflowVersion(original.getMetaInfoDef().getTensorflowVersion());
-    try (Variables.Values values = Variables.fetch(session, variables())) {
-      Map<String, Tensor> byHandle =
-          values.tensors().entrySet().stream()
-              .collect(toMap(e -> e.getKey().handle().op().name(), Map.Entry::getValue));
-      meta.setGraphDef(VariableValues.frozen(definition, byHandle));
-    }
+    meta.setGraphDef(specs.isEmpty() ? definition : withConstants());
     Map<String, SignatureDef> definitions = new TreeMap<>();
     signatures.forEach(
         s -> definitions.put(s.name(), resolved(original.getSignatureDefOrThrow(s.name()))));
@@ -340,6 +335,15 @@ public final class ServingGraph implements AutoCloseable {
       }
     }
     return SavedModel.newBuilder().setSavedModelSchemaVersion(1).addMetaGraphs(meta).build();
+  }
+
+  private GraphDef withConstants() {
+    try (Variables.Values values = Variables.fetch(session, variables())) {
+      Map<String, Tensor> byHandle =
+          values.tensors().entrySet().stream()
+              .collect(toMap(e -> e.getKey().handle().op().name(), Map.Entry::getValue));
+      return VariableValues.frozen(definition, byHandle);
+    }
   }
 
   private SignatureDef resolved(SignatureDef signature) {

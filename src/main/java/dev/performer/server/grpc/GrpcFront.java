@@ -22,9 +22,8 @@ import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.Executor;
-import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -44,13 +43,14 @@ public final class GrpcFront implements AutoCloseable {
   private final HealthStatusManager health = new HealthStatusManager();
   private final ThreadPoolExecutor workers;
   private final ThreadPoolExecutor control = pool("grpc-control-", 1);
-  private final ScheduledExecutorService timer =
-      Executors.newSingleThreadScheduledExecutor(task -> daemon(task, "grpc-timer"));
+  private final ScheduledThreadPoolExecutor timer =
+      new ScheduledThreadPoolExecutor(1, task -> daemon(task, "grpc-timer"));
   private final Server server;
   private boolean isDraining;
 
   private GrpcFront(HttpOptions options, int port, ModelRepository models, MeterRegistry meters) {
     this.models = models;
+    timer.setRemoveOnCancelPolicy(true);
     Limits limits = options.limits();
     workers = pool("grpc-call-", limits.requests());
     Calls calls = new Calls(new Statuses(models, options.log()), limits.deadline());

@@ -4,6 +4,7 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpConnection;
+import io.vertx.core.http.impl.HttpServerConnection;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -22,7 +23,7 @@ final class Connections {
       requests += more;
       cancel();
       if (requests == 0) {
-        timer = vertx.setTimer(limits.idle().toMillis(), id -> connection.close());
+        timer = vertx.setTimer(limits.idle().toMillis(), id -> cut(connection));
       }
     }
 
@@ -45,7 +46,7 @@ final class Connections {
 
   void opened(HttpConnection connection) {
     if (open.size() >= limits.connections()) {
-      connection.close();
+      cut(connection);
       return;
     }
     State state = new State(connection);
@@ -57,6 +58,15 @@ final class Connections {
           state.cancel();
         });
     state.count(0);
+  }
+
+  /** Closes a connection at once: what its client has not read is not waited for. */
+  static void cut(HttpConnection connection) {
+    if (connection instanceof HttpServerConnection own) {
+      own.channelHandlerContext().close();
+    } else {
+      connection.close();
+    }
   }
 
   /** The head of a request is there. */

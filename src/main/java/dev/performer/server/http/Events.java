@@ -47,7 +47,7 @@ final class Events implements EventStream {
       }
       isOver = true;
     }
-    response.reset(); // its connection closes, which cancels the call
+    Connections.cut(exchange.request.connection()); // which cancels the call
   }
 
   private synchronized void written(int bytes) {

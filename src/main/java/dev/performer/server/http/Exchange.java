@@ -283,6 +283,10 @@ final class Exchange implements Call {
     }
   }
 
+  synchronized boolean isEnded() {
+    return isEnded;
+  }
+
   void ended() {
     synchronized (this) {
       if (isEnded) {

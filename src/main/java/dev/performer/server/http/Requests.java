@@ -149,7 +149,7 @@ final class Requests {
     pool.admit(call);
     call.received(body, trees);
     long left = Math.max(1, Duration.between(Instant.now(), call.deadline()).toMillis());
-    long timer = vertx.setTimer(left, id -> call.expire());
+    long timer = vertx.setTimer(left, id -> expire(call));
     call.atEnd(() -> vertx.cancelTimer(timer));
     pool.run(
         call,
@@ -159,12 +159,24 @@ final class Requests {
         });
   }
 
+  /** Also of a client that does not read its response. */
+  private void expire(Exchange call) {
+    call.expire();
+    vertx.setTimer(
+        LINGER_MILLIS,
+        id -> {
+          if (!call.isEnded()) {
+            Connections.cut(call.request.connection());
+          }
+        });
+  }
+
   /** Responds, and reads what still comes, or the client would miss the response. */
   private void refuse(Exchange call, Refusal why) {
     HttpServerRequest request = call.request;
     call.fail(Failure.of(why));
     if (!request.isEnded()) {
-      long timer = vertx.setTimer(LINGER_MILLIS, id -> request.connection().close());
+      long timer = vertx.setTimer(LINGER_MILLIS, id -> Connections.cut(request.connection()));
       request.handler(more -> {}).endHandler(end -> vertx.cancelTimer(timer));
     }
   }

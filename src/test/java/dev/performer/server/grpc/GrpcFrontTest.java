@@ -21,8 +21,11 @@ import dev.performer.server.http.Limits;
 import dev.performer.server.models.ModelConfig;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.models.RepositoryOptions;
+import dev.performer.server.models.Version;
 import io.grpc.CallOptions;
+import io.grpc.ClientCall;
 import io.grpc.Metadata;
+import io.grpc.MethodDescriptor.MethodType;
 import io.grpc.Status;
 import io.grpc.Status.Code;
 import io.grpc.health.v1.HealthCheckRequest;
@@ -31,6 +34,7 @@ import io.grpc.health.v1.HealthGrpc;
 import io.grpc.reflection.v1.ServerReflectionGrpc;
 import io.grpc.reflection.v1.ServerReflectionRequest;
 import io.grpc.reflection.v1.ServerReflectionResponse;
+import io.grpc.stub.ClientCalls;
 import io.grpc.stub.MetadataUtils;
 import io.grpc.stub.StreamObserver;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -443,6 +447,43 @@ class GrpcFrontTest {
     Metadata headers = new Metadata();
     headers.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), key);
     return plain.with(MetadataUtils.newAttachHeadersInterceptor(headers));
+  }
+
+  @Test
+  void givesUpOnARequestThatDoesNotArrive() throws Exception {
+    var limits = Limits.DEFAULT.withIdle(Duration.ofSeconds(60), Duration.ofMillis(50));
+    try (GrpcFront hasty = GrpcFront.start(LOCAL.withLimits(limits), 0, models, METERS);
+        GrpcClient own = new GrpcClient(hasty.port())) {
+      CompletableFuture<Status> ended = new CompletableFuture<>();
+      var stream = // of which the head goes out at once
+          GrpcClient.method(PREDICT).toBuilder().setType(MethodType.CLIENT_STREAMING).build();
+      var call = own.channel.newCall(stream, CallOptions.DEFAULT);
+      call.start(
+          new ClientCall.Listener<>() {
+            @Override
+            public void onClose(Status status, Metadata trailers) {
+              ended.complete(status);
+            }
+          },
+          new Metadata());
+      call.request(1);
+      refuses(
+          ended.get(60, TimeUnit.SECONDS), Code.DEADLINE_EXCEEDED, "did not arrive within 50 ms");
+    }
+  }
+
+  @Test
+  void aClientThatGoesAwayLeavesTheQueue() throws Exception {
+    var request = predict(spec("types", ""), Map.of("x", floats(1))).build().bytes().toByteArray();
+    for (int i = 0; i < 50; i++) {
+      var call = client.channel.newCall(GrpcClient.method(PREDICT), CallOptions.DEFAULT);
+      var future = ClientCalls.futureUnaryCall(call, request);
+      future.cancel(true);
+    }
+    client.call(PREDICT, request, "PredictResponse", CallOptions.DEFAULT);
+    try (var lease = models.lease("types", Version.LATEST)) {
+      assertThat(lease.model().batches().statistics().waiting()).isZero();
+    }
   }
 
   @Test

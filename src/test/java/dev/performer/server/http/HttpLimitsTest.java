@@ -47,6 +47,12 @@ class HttpLimitsTest {
       routes.post("/later", call -> call.onCancel(cancelled::countDown));
       routes.post(
           "/size", call -> call.respond(200, Json.object().put("size", call.body().length)));
+      routes.post(
+          "/large",
+          call -> {
+            running.incrementAndGet();
+            call.respond(200, "text/plain", new byte[64 << 20]);
+          });
       routes.post("/flood", HttpLimitsTest.this::flood);
       routes.post("/tree", call -> call.respond(200, Json.object().put("n", call.json().size())));
       routes.post(
@@ -265,6 +271,20 @@ class HttpLimitsTest {
     start(Limits.DEFAULT);
     try (Socket socket = open(post("/flood", ""))) {
       assertThat(cancelled.await(30, TimeUnit.SECONDS)).isTrue();
+    }
+  }
+
+  @Test
+  void dropsAClientThatReadsNoResponse() throws Exception {
+    start(Limits.DEFAULT.withDeadline(SHORT));
+    try (Socket socket = open(post("/large", ""))) {
+      while (running.get() == 0) {
+        Thread.onSpinWait();
+      }
+      assertThat(front.drain(Duration.ofSeconds(30))).isTrue();
+      while (meters.get("performer.http.connections").gauge().value() > 0) {
+        Thread.onSpinWait();
+      }
     }
   }
 
