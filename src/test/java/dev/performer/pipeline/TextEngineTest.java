@@ -108,6 +108,8 @@ class TextEngineTest extends TextEngines {
               }
             }
           }
+          engine.close(); // nothing comes after that
+          assertThat(texts).noneMatch(Texts::isHeardTooOften);
           var numbers = engine.statistics();
           assertThat(numbers.finished() + numbers.cancelled()).isEqualTo(16);
           assertThat(numbers.cachedTokens() > 0).isEqualTo(hasStates);
