@@ -118,6 +118,11 @@ public final class Scorer implements AutoCloseable {
    * @throws PerformerException if one has a token id that the vocabulary lacks
    */
   public List<Score> score(TokenizedSequences sequences, int batch) {
+    return score(sequences, batch, () -> {});
+  }
+
+  /** The same. @param turn runs before each run of the model; what it throws ends all */
+  public List<Score> score(TokenizedSequences sequences, int batch, Runnable turn) {
     List<int[]> ids = sequences.ids();
     requireKnown(ids, sequences.source());
     List<Guessed> all = guessed(sequences.encodings());
@@ -125,6 +130,7 @@ public final class Scorer implements AutoCloseable {
     List<double[]> tokens = ids.stream().map(row -> new double[row.length]).toList();
     int[] counted = new int[ids.size()];
     for (int next = 0; next < all.size(); ) {
+      turn.run();
       int rows = rows(ids.get(all.get(next).sequence).length, batch);
       List<Guessed> part = all.subList(next, Math.min(all.size(), next + rows));
       Logits logits = run(part.stream().map(guessed -> given(guessed, ids)).toList());
