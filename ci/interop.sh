@@ -207,6 +207,12 @@ done
 # Other runtimes: the encoder, what was fine-tuned and what was cut out of a graph, causal and masked models with FAVOR+ and exact attention.
 run ./performer train training/protein-causal.yaml --output "$work/run-exact" --set 'model.attention={exact: true}' --set training.steps=1 \
   --set training.batchTokens=256 --set data.length=64 --set model.layers=2 --set training.evaluateEvery=0 >>"$log"
+for model in "$work/imported-lm-relu" "$work/run-exact/model"; do
+  ./performer generate "$model" --prompt MKV ACDE --tokens 20 --greedy --json 2>>"$log" >"$work/generated.jsonl"
+  ./performer generate "$model" --prompt MKV ACDE M --tokens 20 --temperature 1.5 --top-k 10 --top-p 0.75 --seed -3 --json 2>>"$log" >>"$work/generated.jsonl"
+  run "$python" ci/interop/check_generation.py "$model" '[{"prompts": ["MKV", "ACDE"], "tokens": 20, "temperature": 0, "top_k": 0, "top_p": 1, "seed": 0},
+    {"prompts": ["MKV", "ACDE", "M"], "tokens": 20, "temperature": 1.5, "top_k": 10, "top_p": 0.75, "seed": -3}]' "$work/generated.jsonl" "$work/generates-again"
+done
 run "$python" ci/interop/check_runtimes.py "$work" "$work/minilm" "$work/java/cut" "$work/run-protein-exp/model:serving_default:onnx" \
   "$work/imported-lm-relu:serving_default:docs" "$work/imported-lm-relu:decode_step:command" "$work/imported-lm-relu:prefill" \
   "$work/imported-bert-favor:score" "$work/run-exact/model:serving_default" "$work/forms-lm/frozen:prefill"

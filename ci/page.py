@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The server's page in headless Chromium: it asks for the key, streams a text, shows alternatives, plots scores, and loads nothing from elsewhere.
+"""The server's page in headless Chromium: it takes the key, streams a text, shows alternatives, plots scores, and loads nothing from elsewhere.
 
 usage: page.py [SCREENSHOT]     (PERFORMER: the command line, ./performer; CHROMIUM: the browser)
 """
@@ -129,7 +129,7 @@ def use(browser, url):
     # A causal model streams tokens.
     choose(browser, "lm")
     browser.wait("!document.getElementById('generate').disabled", "a model that generates")
-    check("attention" in browser.value("document.getElementById('attention').innerText"), "nothing tells of attention")
+    check("attention" in browser.value("document.getElementById('attention').innerText"), "nothing is shown of attention")
     check("causal-lm" in browser.value("document.getElementById('card').innerText"), "the card has no objective")
     first = generate(browser, 48, 1)
     check(generate(browser, 48, 1) == first, "the same seed gives another text")
@@ -147,7 +147,7 @@ def use(browser, url):
     browser.wait("document.getElementById('note').innerText === 'stopped'", "the end of a text that was stopped")
     browser.wait("!document.getElementById('generate').disabled", "the end of the call")
 
-    # A wrong value is told in the server's words.
+    # What is wrong is shown in the server's words.
     browser.fill("topp", "7")
     browser.value("document.getElementById('form').noValidate = true")
     browser.click("#generate")

@@ -221,6 +221,22 @@ def reloaded(server, base):
     return calls[0]
 
 
+def cold(server, base):
+    """A version that cannot be warmed up is not served."""
+    shutil.copytree(f"{base}/2", f"{base}/new")
+    grpc_client.warm_up(f"{base}/new", [("", {"x": np.float32([1])}), ("", {"x": np.float32([[1]])})])
+    os.rename(f"{base}/new", f"{base}/3")
+    deadline = time.time() + 60
+    while not (found := [v for v in server.get("versioned")["model_version_status"] if (v["version"], v["state"]) == ("3", "END")]):
+        if time.time() > deadline:
+            sys.exit(f"a version with a wrong request to warm up has no error: {server.get('versioned')}")
+        time.sleep(0.05)
+    if "tf_serving_warmup_requests, call 2: " not in found[0]["status"]["error_message"]:
+        sys.exit(f"the error of a request to warm up is {found[0]}")
+    if server.get("versioned:predict", {"instances": [1.0]}) != {"predictions": [2.5]}:
+        sys.exit("the version before is not served")
+
+
 def main(work):
     models = {os.path.basename(os.path.dirname(path)): path for path in sorted(glob.glob(f"{ROOT}/savedmodels/reference/*/*saved_model"))}
     served = f"{ROOT}/src/test/resources/savedmodels/served"
@@ -228,6 +244,7 @@ def main(work):
     base = f"{work}/versioned"
     shutil.rmtree(base, ignore_errors=True)
     shutil.copytree(models["types"], f"{base}/1")
+    grpc_client.warm_up(f"{base}/1", [("", {"x": np.float32([1])}), ("image", {"image_bytes": ["a", "bc"]})])
     server = Server(f"{work}/serve.log", *[f"{name}={path}" for name, path in models.items()], f"versioned={base}")
     random = np.random.default_rng(5)
     worst, count = 0, 0
@@ -242,6 +259,7 @@ def main(work):
     if (status, value) != (404, {"error": "Servable not found for request: Latest(none)"}):
         sys.exit(f"an unknown model: {status} {value}")
     calls = reloaded(server, base)
+    cold(server, base)
     folders = {**models, "versioned": base}
     server.grpc.health()
     server.grpc.errors("types", models["types"], folders)

@@ -1,4 +1,5 @@
 """TensorFlow Serving's gRPC API as PyPI's tensorflow-serving-api speaks it; check_rest.py asks it beside REST, of the same server."""
+import os
 import sys
 
 import grpc
@@ -7,7 +8,8 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (classification_pb2, get_model_metadata_pb2, get_model_status_pb2, inference_pb2, model_management_pb2,
-                                     model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc, regression_pb2)
+                                     model_service_pb2_grpc, predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc,
+                                     regression_pb2)
 
 TOLERANCE = 1e-5
 
@@ -118,6 +120,19 @@ class Client:
         short.tensor_content = b"123"
         self.refuses(code.INVALID_ARGUMENT, "tensor parsing error", lambda: self.predict(model, "", {"x": short}))
         self.refuses(code.INVALID_ARGUMENT, "outside", lambda: self.reload({**models, "outside": "/"}))
+
+
+def warm_up(path, requests):
+    """Writes PredictRequests into a SavedModel as TensorFlow Serving wants them. @param requests inputs by signature"""
+    os.makedirs(f"{path}/assets.extra", exist_ok=True)
+    with tf.io.TFRecordWriter(f"{path}/assets.extra/tf_serving_warmup_requests") as writer:
+        for signature, inputs in requests:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictLog(request=request)
+            writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
 
 
 FIELDS = {"float32": "float_val", "float64": "double_val", "int32": "int_val", "uint8": "int_val", "int64": "int64_val", "bool": "bool_val",

@@ -43,7 +43,8 @@ class PublicApiTest {
           "dev.performer.attention",
           "dev.performer.attention.projection",
           "dev.performer.attention.modelgarden",
-          "dev.performer.serving");
+          "dev.performer.serving",
+          "dev.performer.server");
   private static final String OURS = "dev.performer.";
 
   @Test

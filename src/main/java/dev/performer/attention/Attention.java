@@ -1,5 +1,6 @@
 package dev.performer.attention;
 
+import dev.performer.graph.Algebra;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -54,8 +55,13 @@ public interface Attention {
     return swapPositionsAndHeads(tf, attend(tf, q, k, v, keyMask)); // [B, L, H, V]
   }
 
-  /** {@code [B, H, L, D]} to {@code [B, L, H, D]} and back. */
+  /** {@code [B, H, L, D]} to {@code [B, L, H, D]} and back; one position only moves nothing. */
   static <T extends TFloating> Operand<T> swapPositionsAndHeads(Ops tf, Operand<T> x) {
+    long[] size = x.shape().asArray();
+    if ((size[1] == 1 && size[2] > 0 || size[2] == 1 && size[1] > 0) && size[3] > 0) {
+      var swapped = tf.array((int) size[0], (int) size[2], (int) size[1], (int) size[3]);
+      return Algebra.reshape(tf, x, swapped);
+    }
     return tf.linalg.transpose(x, tf.array(0, 2, 1, 3));
   }
 }

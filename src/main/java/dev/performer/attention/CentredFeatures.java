@@ -16,8 +16,8 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
   // Lemma 1 up to factors that cancel: exp(−|q'|²/2) is one of the query, exp(|ω|²/2 − D/2) moves
   // from keys to queries, where the maximum over features takes care of it. What is left of an
   // exponent is linear in x, |x|² and 1, so it is one product with columns for norms and lengths:
-  //   queries  [q, 1] · [s Pᵀ; (|ω|² − D)/2]
-  //   keys     [k, −s²|k|²/2, 1] · [s Pᵀ; 1; −(|ω|² − D)/2]
+  //   queries  [q, 1] · [s P, (|ω|² − D)/2]ᵀ
+  //   keys     [k, −s²|k|²/2, 1] · [s P, 1, −(|ω|² − D)/2]ᵀ
 
   /** exp(x) of float32 stays finite, and so does a sum of many, up to here. */
   private static final double LARGEST_EXPONENT = 60;
@@ -46,9 +46,9 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
     double scale = config.convention().softmax().scale().of(headSize);
     Operand<T> directions =
         PositiveFeatures.directions(a, a.cast(projection), form().isMirrored()); // [R, D]
-    Operand<T> lengths = lengths(a, directions, headSize); // [1, R]
+    Operand<T> lengths = lengths(a, directions, headSize); // [R, 1]
     lengths = isWide(headSize) ? tf.zerosLike(lengths) : lengths;
-    Operand<T> scaled = a.times(a.transpose(directions), scale); // [D, R]
+    Operand<T> scaled = a.times(directions, scale); // [R, D]
     return new Features<>(
         queries(a, queries, scaled, lengths), keys(a, keys, scaled, lengths, scale));
   }
@@ -57,7 +57,7 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
       Algebra<T> a, Operand<T> queries, Operand<T> scaled, Operand<T> lengths) {
     Ops tf = a.tf();
     Operand<T> rows = a.concat(-1, List.of(queries, a.onesColumn(queries))); // [B, H, L, D+1]
-    Operand<T> u = a.rowsTimes(rows, a.concat(0, List.of(scaled, lengths))); // [B, H, L, R]
+    Operand<T> u = a.rowsTimesRows(rows, a.concat(1, List.of(scaled, lengths))); // [B, H, L, R]
     Operand<T> max = a.max(u, Convention.Maximum.FEATURES.axes()); // [B, H, L, 1]
     if (config.renormalize()) { // both cancel in the division
       max = a.plus(tf.stopGradient(max), form().hasNorm() ? -HEADROOM : 0);
@@ -72,16 +72,16 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
     Operand<T> ones = a.onesColumn(keys);
     if (!form().hasNorm()) { // not bounded by itself
       Operand<T> rows = a.concat(-1, List.of(keys, ones)); // [B, H, S, D+1]
-      Operand<T> u = a.rowsTimes(rows, a.concat(0, List.of(scaled, tf.math.neg(lengths))));
+      Operand<T> u = a.rowsTimesRows(rows, a.concat(1, List.of(scaled, tf.math.neg(lengths))));
       return a.plus(tf.math.exp(tf.math.minimum(u, a.constant(LARGEST_EXPONENT))), epsilon);
     }
     boolean isWide = isWide(Algebra.size(keys, -1, "the head size"));
     Operand<T> norms = a.times(a.squaredNorm(keys), -scale * scale / 2); // [B, H, S, 1]
     Operand<T> rows = a.concat(-1, List.of(keys, norms, ones)); // [B, H, S, D+2]
-    Operand<T> row = tf.fill(tf.shape(lengths), a.constant(1)); // [1, R]
+    Operand<T> column = a.onesColumn(scaled); // [R, 1]
     Operand<T> last = a.plus(tf.math.neg(lengths), isWide ? WIDE_SHIFT : 0);
-    Operand<T> matrix = a.concat(0, List.of(scaled, row, last)); // [D+2, R]
-    Operand<T> u = a.rowsTimes(rows, matrix); // [B, H, S, R]
+    Operand<T> matrix = a.concat(1, List.of(scaled, column, last)); // [R, D+2]
+    Operand<T> u = a.rowsTimesRows(rows, matrix); // [B, H, S, R]
     Operand<T> bounded = isWide ? tf.math.minimum(u, a.constant(LARGEST_KEY)) : u;
     return a.plus(tf.math.exp(bounded), epsilon);
   }
@@ -97,7 +97,6 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
   /** {@code (|ω|² − D)/2}: near 0, so that float32 keeps it exactly enough. */
   private static <T extends TFloating> Operand<T> lengths(
       Algebra<T> a, Operand<T> directions, long headSize) {
-    Operand<T> squares = a.transpose(a.squaredNorm(directions)); // [1, R]
-    return a.times(a.plus(squares, -headSize), 0.5);
+    return a.times(a.plus(a.squaredNorm(directions), -headSize), 0.5); // [R, 1]
   }
 }

@@ -52,10 +52,10 @@ interface ProjectedFeatures extends FeatureMap {
       if (projection == null) {
         return a.plus(f.apply(a, a.times(x, scale)), epsilon);
       }
-      Operand<T> matrix = a.transpose(a.cast(projection)); // [D, M]
-      double ratio = 1 / Math.sqrt(Algebra.size(matrix, 1, "the number of features"));
+      Operand<T> matrix = a.cast(projection); // [M, D]
+      double ratio = 1 / Math.sqrt(Algebra.size(matrix, 0, "the number of features"));
       double inside = rule.ratio() == Ratio.INSIDE ? ratio : 1;
-      Operand<T> u = a.rowsTimes(x, a.times(matrix, scale * inside)); // [B, H, L, M]
+      Operand<T> u = a.rowsTimesRows(x, a.times(matrix, scale * inside)); // [B, H, L, M]
       double outside = rule.ratio() == Ratio.OUTSIDE ? ratio : 1;
       return a.times(a.plus(f.apply(a, u), epsilon), outside);
     }
@@ -118,7 +118,7 @@ interface ProjectedFeatures extends FeatureMap {
       if (projection != null) {
         Operand<T> directions =
             PositiveFeatures.directions(a, a.cast(projection), form.isMirrored()); // [R, D]
-        u = a.rowsTimes(scaled, a.transpose(directions)); // [B, H, L, R]
+        u = a.rowsTimesRows(scaled, directions); // [B, H, L, R]
         ratio = 1 / Math.sqrt(Algebra.size(directions, 0, "the number of features"));
       }
       return form.hasNorm()

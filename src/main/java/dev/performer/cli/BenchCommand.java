@@ -7,6 +7,7 @@ import dev.performer.study.AttentionBenchmark;
 import dev.performer.study.Benchmark;
 import dev.performer.study.BenchmarkedAttention;
 import dev.performer.study.GenerationBenchmark;
+import dev.performer.study.ServingBenchmark;
 import dev.performer.study.TrainingBenchmark;
 import dev.performer.study.TrainingBenchmark.Compute;
 import java.nio.file.Path;
@@ -48,16 +49,27 @@ final class BenchCommand extends PerformerCommand {
           "Measure generation in place of attention: a token by the recurrent form against computing the whole prefix again (a causal model of 4 layers as wide as heads × head size).")
   private boolean generate;
 
+  @Option(
+      names = "--serve",
+      description =
+          "Measure a server under load from another process: requests and tokens a second by clients, with batching and without; far positions, known prefixes, open sessions.")
+  private boolean serve;
+
+  @Option(names = "--seconds", description = "With --serve: how long each load is measured.")
+  private double seconds = 8;
+
   @Option(names = "--batch", description = "Batch size B.")
   private int batch = 1;
 
-  @Option(names = "--heads", description = "Heads H (default: 8; with --train 4).")
+  @Option(names = "--heads", description = "Heads H (default: 8; with --train and --serve 4).")
   private Integer heads;
 
   @Option(names = "--head-size", description = "Head size D.")
   private int headSize = 64;
 
-  @Option(names = "--features", description = "M, directions (default: 256; with --train 128).")
+  @Option(
+      names = "--features",
+      description = "M, directions (default: 256; with --train and --serve 128).")
   private Integer features;
 
   @Option(names = "--attention", split = ",", description = "exact, or kernels of FAVOR+.")
@@ -79,14 +91,18 @@ final class BenchCommand extends PerformerCommand {
   }
 
   private Benchmark<?> benchmark() {
-    requireUsage(!train || !generate, "--train and --generate exclude each other");
+    int kinds = (train ? 1 : 0) + (generate ? 1 : 0) + (serve ? 1 : 0);
+    requireUsage(kinds <= 1, "--train, --generate and --serve exclude each other");
     requireUsage(train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
-    int h = heads != null ? heads : train ? 4 : 8;
-    int m = features != null ? features : train ? 128 : 256;
+    int h = heads != null ? heads : train || serve ? 4 : 8;
+    int m = features != null ? features : train || serve ? 128 : 256;
     Benchmark.Size size =
         checked(
             "--batch, --heads, --head-size, --features",
             () -> new Benchmark.Size(batch, h, headSize, m));
+    if (serve) {
+      return new ServingBenchmark(size, seconds, List.of(Main.class.getName(), "serve"));
+    }
     return checked(
         generate ? "--generate, --lengths" : "--lengths",
         () ->

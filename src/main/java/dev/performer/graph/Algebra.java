@@ -10,6 +10,7 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Max;
 import org.tensorflow.op.core.Sum;
+import org.tensorflow.op.linalg.MatMul;
 import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TBool;
 import org.tensorflow.types.TFloat64;
@@ -108,29 +109,48 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
 
   /** Rows of any rank times one matrix, as one product: {@code [..., K] × [K, M]}. */
   public Operand<T> rowsTimes(Operand<T> x, Operand<T> matrix) {
-    int inner = (int) size(x, -1, "the last axis of the data");
     int outer = (int) size(matrix, 1, "the number of features");
-    Operand<T> rows = tf.reshape(x, tf.array(-1, inner)); // [rows, K]
-    return withLast(tf, tf.linalg.matMul(rows, matrix), x, outer);
+    return withLast(tf, tf.linalg.matMul(rows(x), matrix), x, outer);
+  }
+
+  /** The same with the rows of a matrix: {@code [..., K] × [M, K]ᵀ}. */
+  public Operand<T> rowsTimesRows(Operand<T> x, Operand<T> matrix) {
+    int outer = (int) size(matrix, 0, "the number of features");
+    var product = tf.linalg.matMul(rows(x), matrix, MatMul.transposeB(true));
+    return withLast(tf, product, x, outer);
+  }
+
+  private Operand<T> rows(Operand<T> x) {
+    int inner = (int) size(x, -1, "the last axis of the data");
+    return tf.reshape(x, tf.array(-1, inner)); // [rows, K]
   }
 
   /**
    * Reshapes to the shape of {@code like} with other sizes in place of its last one; every size
-   * that can be known stays known. What was reshaped before is taken from before: tf2onnx joins two
-   * that follow each other, and takes the sizes of the wrong one.
+   * that can be known stays known.
    */
   public static <T extends TType> Operand<T> withLast(
-      Ops tf, Operand<T> given, Operand<?> like, int... last) {
-    var made = (GraphOperation) given.asOutput().op();
-    @SuppressWarnings("unchecked")
-    Operand<T> x = made.type().equals("Reshape") ? (Operand<T>) made.input(0) : given;
+      Ops tf, Operand<T> x, Operand<?> like, int... last) {
     long[] known = like.shape().asArray();
     int leading = known.length - 1;
     if (Arrays.stream(known).limit(leading).filter(n -> n < 0).count() > 1) {
-      return tf.reshape(x, leadingSizes(tf, like, last));
+      return reshape(tf, x, leadingSizes(tf, like, last));
     }
     IntStream sizes = IntStream.range(0, leading).map(i -> (int) known[i]);
-    return tf.reshape(x, tf.constant(IntStream.concat(sizes, IntStream.of(last)).toArray()));
+    int[] all = IntStream.concat(sizes, IntStream.of(last)).toArray();
+    return reshape(tf, x, tf.constant(all));
+  }
+
+  /**
+   * Reshapes what was reshaped before from what it was: tf2onnx joins two that follow each other,
+   * and takes the sizes of the wrong one.
+   */
+  public static <T extends TType> Operand<T> reshape(
+      Ops tf, Operand<T> given, Operand<TInt32> sizes) {
+    var made = (GraphOperation) given.asOutput().op();
+    @SuppressWarnings("unchecked")
+    Operand<T> x = made.type().equals("Reshape") ? (Operand<T>) made.input(0) : given;
+    return tf.reshape(x, sizes);
   }
 
   /** The shape of {@code like} with other sizes in place of its last one. */

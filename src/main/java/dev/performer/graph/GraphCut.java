@@ -57,7 +57,12 @@ public final class GraphCut implements TracedFunction.Body {
             nodes(this.outputs),
             node -> ends.contains(node.getName()) ? List.of() : boundInputs(node));
     needed.removeAll(given);
-    nodes = needed.stream().map(name -> index.require(name, "an output")).toList();
+    // Without the machine's devices, and without colocation with nodes that stay behind.
+    var own =
+        needed.stream()
+            .map(name -> index.require(name, "an output").toBuilder().clearDevice())
+            .map(node -> node.removeAttr("_class").build());
+    nodes = CommonNodes.merged(own.toList(), nodes(this.outputs));
   }
 
   private static Set<String> nodes(Map<String, Output<?>> tensors) {
@@ -91,8 +96,7 @@ public final class GraphCut implements TracedFunction.Body {
     GraphDef.Builder cut = GraphDef.newBuilder().setVersions(whole.getVersions());
     cut.setLibrary(library());
     inputs.values().forEach(input -> cut.addNode(placeholder(input)));
-    // Without the machine's devices, and without colocation with nodes that stay behind.
-    nodes.forEach(node -> cut.addNode(node.toBuilder().clearDevice().removeAttr("_class")));
+    nodes.forEach(cut::addNode);
     Graph inner = tracing.graph();
     inner.importGraphDef(cut.build(), SCOPE);
     inputs.forEach(

@@ -3,9 +3,11 @@ package dev.performer.graph;
 import dev.performer.graph.TracedFunction.ArgumentSpec;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.BiFunction;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -89,8 +91,11 @@ public record Loop(String name, Map<String, Operand<?>> carried, Map<String, Sha
       scratch.attachFunction(function.function());
       FunctionDef.Builder made = scratch.toGraphDef().getLibrary().getFunction(0).toBuilder();
       made.getSignatureBuilder().setName(name + end);
-      List<NodeDef> nodes = new ArrayList<>(made.getNodeDefList());
-      nodes.sort(Comparator.comparing(NodeDef::getName));
+      List<NodeDef> all = new ArrayList<>(made.getNodeDefList());
+      all.sort(Comparator.comparing(NodeDef::getName));
+      Set<String> results = new HashSet<>();
+      made.getRetMap().values().forEach(result -> results.add(result.split(":")[0]));
+      List<NodeDef> nodes = CommonNodes.merged(all, results);
       return made.clearNodeDef().addAllNodeDef(nodes).build();
     }
   }

@@ -69,6 +69,9 @@ public record MultiHeadAttention(
   }
 
   private Operand<TFloat32> join(Ops tf, Operand<TFloat32> x) {
+    if (x.shape().get(2) == 1) {
+      return Algebra.reshape(tf, x, tf.array(-1, 1, heads * headSize));
+    }
     Operand<TFloat32> swapped = Attention.swapPositionsAndHeads(tf, x); // [B, L, H, D]
     var sizes = List.of(Algebra.sizes(tf, swapped, 0, 2), tf.array(heads * headSize));
     return tf.reshape(swapped, tf.concat(sizes, tf.constant(0))); // [B, L, H·D]

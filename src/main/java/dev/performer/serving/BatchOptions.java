@@ -9,7 +9,7 @@ import java.util.List;
  * How calls that arrive at the same time run together.
  *
  * @param enabled whether calls are joined; if not, each runs alone
- * @param maxBatch rows that run together at most; a call of more runs alone
+ * @param maxBatch rows that run together at most; a call of more runs alone, in pieces where it can
  * @param maxDelay how long a call waits for others at most while another run is under way; where
  *     nothing runs, it never waits
  * @param maxQueue calls that wait at most; more fail with {@link dev.performer.BusyException}

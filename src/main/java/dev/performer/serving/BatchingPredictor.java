@@ -44,7 +44,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  * signatures run call by call. Those that change variables run one after the other, in order. A
  * call that fails, fails alone.
  *
- * <p>Where nothing runs, a call runs at once in its caller's thread. Safe for use by many threads.
+ * <p>Where nothing runs, a call runs at once in its caller's thread. One of many rows runs in
+ * pieces where rows are computed by themselves. Safe for use by many threads.
  */
 public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
   private static final Object SERIAL = "calls that change variables";
@@ -407,9 +408,12 @@ public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
     }
   }
 
-  private static void runAlone(Call call) {
+  private void runAlone(Call call) {
     try {
-      call.result.complete(call.signature.runAlone(call.inputs));
+      LargeCall large = LargeCall.of(call.signature, call.inputs);
+      boolean isLarge = large.rows() > options.maxBatch() && large.hasPieces();
+      call.result.complete(
+          isLarge ? large.run(call.result::isDone) : call.signature.runAlone(call.inputs));
     } catch (Throwable e) {
       call.result.completeExceptionally(e);
     }

@@ -28,9 +28,9 @@ import org.tensorflow.proto.DataType;
  */
 final class JoinedCalls {
   private static final int PROOFS = 2;
-  private static final double TOLERANCE = 1e-5;
   private static final int SHORTEST = 16; // of lengths that are padded to one another
   private static final long MOST_BYTES = 256L << 20; // of the outputs of a run
+  private static final double SMALL_BYTES = 1 << 16; // of inputs and outputs of a run
 
   /** Calls of one lane fit together. */
   record Lane(String signature, List<String> outputs, List<Object> shapes) {}
@@ -117,6 +117,12 @@ final class JoinedCalls {
 
   /** Rows of a call; 0 if it must run alone. */
   int rows(Map<String, NpyArray> inputs) {
+    long rows = allRows(inputs);
+    return isJoined && rows <= options.maxBatch() ? (int) rows : 0;
+  }
+
+  /** 0 where inputs have no rows, or not the same number. */
+  static long allRows(Map<String, NpyArray> inputs) {
     long rows = 0;
     for (NpyArray input : inputs.values()) {
       long own = input.shape().length == 0 ? 0 : input.shape()[0];
@@ -125,7 +131,7 @@ final class JoinedCalls {
       }
       rows = own;
     }
-    return isJoined && rows <= options.maxBatch() ? (int) rows : 0;
+    return rows;
   }
 
   private static int count(Map<String, NpyArray> inputs) {
@@ -169,13 +175,20 @@ final class JoinedCalls {
     return size;
   }
 
+  /** How many rows of one such call run at a time: more than of several where they are small. */
+  int pieceRows(Map<String, NpyArray> inputs, int rows) {
+    double row = (1 + bytesPerByte) * bytes(inputs) / rows;
+    int small = options.allowedSizes().isEmpty() ? (int) (SMALL_BYTES / Math.max(1, row)) : 0;
+    return Math.max(mostRows(inputs, rows), small);
+  }
+
   /** How many rows of calls like this one may run together. */
   int mostRows(Map<String, NpyArray> inputs, int rows) {
     double row = bytesPerByte * bytes(inputs) / rows;
     return (int) Math.max(1, Math.min(options.maxBatch(), MOST_BYTES / Math.max(1, row)));
   }
 
-  private static long bytes(Map<String, NpyArray> arrays) {
+  static long bytes(Map<String, NpyArray> arrays) {
     return arrays.values().stream().mapToLong(array -> array.bytes().length).sum();
   }
 
@@ -190,7 +203,7 @@ final class JoinedCalls {
     return isByRow ? parts(results, new int[] {rows}).get(0) : run(inputs);
   }
 
-  private static boolean hasRows(Map<String, NpyArray> results, int rows) {
+  static boolean hasRows(Map<String, NpyArray> results, int rows) {
     return results.values().stream().allMatch(y -> y.shape().length > 0 && y.shape()[0] == rows);
   }
 
@@ -242,7 +255,8 @@ final class JoinedCalls {
         : Optional.ofNullable(prove(calls, joined, isEven));
   }
 
-  private synchronized boolean isProven(boolean isEven) {
+  /** Whether a row is known to come out as it does alone. @param isEven without padding */
+  synchronized boolean isProven(boolean isEven) {
     return isEven ? joins >= PROOFS : pads >= PROOFS;
   }
 
@@ -345,7 +359,7 @@ final class JoinedCalls {
       }
       boolean isSame = true;
       for (int i = 0; isSame && i < calls.size(); i++) {
-        isSame = isSame(alone.get(i), joined.get(i));
+        isSame = SameResults.of(alone.get(i), joined.get(i));
       }
       isPadded &= isSame;
       isJoined &= isSame || !isEven;
@@ -367,29 +381,5 @@ final class JoinedCalls {
         byLength.add(name);
       }
     }
-  }
-
-  private static boolean isSame(Map<String, NpyArray> alone, Map<String, NpyArray> joined) {
-    return alone.entrySet().stream().allMatch(e -> isSame(e.getValue(), joined.get(e.getKey())));
-  }
-
-  private static boolean isSame(NpyArray a, NpyArray b) {
-    if (a.equals(b)) {
-      return true;
-    }
-    boolean isFloat = a.type() == NpyType.FLOAT32 || a.type() == NpyType.FLOAT64;
-    if (!isFloat || a.type() != b.type() || !Arrays.equals(a.shape(), b.shape())) {
-      return false;
-    }
-    double[] x = a.doubles();
-    double[] y = b.doubles();
-    double scale = Arrays.stream(x).filter(Double::isFinite).map(Math::abs).max().orElse(0);
-    for (int i = 0; i < x.length; i++) {
-      boolean isEqual = Double.compare(x[i], y[i]) == 0;
-      if (!isEqual && !(Math.abs(x[i] - y[i]) <= TOLERANCE * Math.max(1, scale))) {
-        return false;
-      }
-    }
-    return true;
   }
 }

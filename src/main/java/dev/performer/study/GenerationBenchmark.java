@@ -11,10 +11,6 @@ import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.data.NpyArray;
-import dev.performer.graph.Variables;
-import dev.performer.model.Performer;
-import dev.performer.model.PerformerConfig;
-import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.serving.DecodingOptions;
@@ -30,9 +26,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
-import org.tensorflow.Graph;
-import org.tensorflow.Session;
-import org.tensorflow.op.Ops;
 
 /**
  * Generation token by token, by the recurrent form, against running the parallel form on the whole
@@ -186,25 +179,12 @@ public record GenerationBenchmark(
       Path folder = Files.createTempDirectory("performer-bench");
       try {
         Path model = folder.resolve("model");
-        write(PerformerConfig.of(attention.model(tokens(), size), "the benchmark's model"), model);
+        RandomModel.write(attention.model(tokens(), size), null, model);
         var measured = Measured.of(attention.label(), recurrent(model), parallel(model));
         return new Case(attention, lengths, size, measured);
       } finally {
         AtomicFiles.discard(folder);
       }
-    }
-
-    private static void write(PerformerConfig config, Path target) {
-      Map<String, NpyArray> weights;
-      try (Graph graph = new Graph();
-          Session session = new Session(graph)) {
-        Ops tf = Ops.create(graph);
-        Variables variables = new Variables(tf);
-        Performer.build(tf, variables, config, 1);
-        variables.initialize(session);
-        weights = PerformerModels.values(session, variables.all());
-      }
-      PerformerModels.write(config, weights, null, target, false);
     }
 
     /** Token by token, the fastest of all runs. */

@@ -200,6 +200,55 @@ class BatchingPredictorTest {
   }
 
   @Test
+  void aLargeCallRunsInPieces() throws Exception {
+    try (var model = load("models/protein_exp")) {
+      Gate gate = new Gate(model);
+      gate.open.countDown();
+      try (var batching = BatchingPredictor.of(gate, PATIENT.withMaxBatch(4))) {
+        var inputs = Map.of("tokens", tokens(1, 43, 64));
+        assertSame(batching.predict(SERVE, inputs, null, null), model.predict(SERVE, inputs));
+        assertThat(gate.rows()).startsWith(2L, 1L, 1L, 2L, 1L, 1L).allMatch(rows -> rows < 10);
+        assertThat(gate.rows().stream().skip(6).mapToLong(rows -> rows).sum()).isEqualTo(43);
+        NpyArray equal = NpyArray.of(new int[640], 10, 64); // which show nothing, but it is known
+        batching.predict(SERVE, Map.of("tokens", equal), null, null);
+        assertThat(gate.rows()).allMatch(rows -> rows < 10);
+      }
+    }
+  }
+
+  @Test
+  void smallRowsOfALargeCallRunInFewPieces() throws Exception {
+    Path types = Path.of("src/test/resources/savedmodels/served/types");
+    try (var model = SavedModelPredictor.load(types)) {
+      Gate gate = new Gate(model);
+      gate.open.countDown();
+      try (var batching = BatchingPredictor.of(gate, PATIENT)) {
+        float[] x = new float[30_000];
+        for (int i = 0; i < x.length; i++) {
+          x[i] = i;
+        }
+        var inputs = Map.of("x", NpyArray.of(x, x.length));
+        var outputs = batching.predict(SERVE, inputs, null, null);
+        assertThat(outputs).isEqualTo(model.predict(SERVE, inputs));
+        assertThat(gate.rows()).endsWith(8192L, 8192L, 8192L, 5424L);
+      }
+    }
+  }
+
+  @Test
+  void aLargeCallOfEqualRowsRunsWhole() throws Exception {
+    try (var model = load("models/protein_exp")) {
+      Gate gate = new Gate(model);
+      gate.open.countDown();
+      try (var batching = BatchingPredictor.of(gate, PATIENT.withMaxBatch(2))) {
+        var inputs = Map.of("tokens", NpyArray.of(new int[640], 10, 64));
+        assertSame(batching.predict(SERVE, inputs, null, null), model.predict(SERVE, inputs));
+        assertThat(gate.rows()).containsExactly(10L);
+      }
+    }
+  }
+
+  @Test
   void aCallThatFailsFailsAlone() throws Exception {
     try (var model = load("models/protein_exp")) {
       Gate gate = new Gate(model);
@@ -259,7 +308,12 @@ class BatchingPredictorTest {
             assertThat(results.get(i).get().get("logits").doubles()).containsExactly(sum);
           }
         }
-        assertThat(joined).hasValueLessThanOrEqualTo(4); // runs under way when the first was proven
+        var rows = Map.of("tokens", tokens(1, 100, 8));
+        double all = Arrays.stream(rows.get("tokens").doubles()).sum();
+        assertThat(batching.predict(SERVE, rows, null, null).get("logits").doubles())
+            .hasSize(100)
+            .containsOnly(all);
+        assertThat(joined).hasValueLessThanOrEqualTo(5); // runs under way when the first was proven
       }
     }
   }

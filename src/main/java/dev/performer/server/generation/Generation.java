@@ -5,7 +5,6 @@ import dev.performer.pipeline.TextRequest;
 import dev.performer.server.http.Fields;
 import dev.performer.server.http.Refusal;
 import dev.performer.serving.Sampling;
-import java.time.Instant;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.concurrent.ThreadLocalRandom;
@@ -26,6 +25,9 @@ public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> 
 
   /** Random seeds are below, which every program reads from JSON as they are. */
   private static final long EXACT = 1L << 53;
+
+  /** Tokens and log-probabilities that one call has in memory at most: some 200 MB. */
+  private static final int MOST_KEPT = 1 << 21;
 
   /** Tokens of a character at most: a tokenizer of bytes has so many of one. */
   private static final int BYTES = 4;
@@ -67,10 +69,14 @@ public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> 
   /**
    * Checks what only the model's tokenizer tells.
    *
+   * @param texts of all prompts
+   * @param likeliest log-probabilities that come with each token
    * @param most tokens of a prompt and its text together
-   * @throws dev.performer.server.http.Refusal if a prompt is longer, or there is no such token
+   * @throws dev.performer.server.http.Refusal if a prompt is longer, there is no such token, or all
+   *     is more than a server keeps in memory for one call
    */
-  public void requireFits(TextEngine engine, List<Fields.Prompt> prompts, int most) {
+  public void requireFits(
+      TextEngine engine, List<Fields.Prompt> prompts, int texts, int likeliest, int most) {
     int size = engine.tokenizer().size();
     for (int id : sampling.logitBias().keySet()) {
       if (id < 0 || id >= size) {
@@ -79,6 +85,14 @@ public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> 
       }
     }
     requireShort(engine, prompts, maxTokens.orElse(0), most);
+    long read = prompts.stream().mapToLong(Generation::length).max().orElse(0);
+    long each = maxTokens.orElse(0) + (likeliest == 0 ? 0 : read);
+    long kept = each * texts * (1 + likeliest);
+    if (kept > MOST_KEPT) {
+      String text =
+          "%d texts of %d tokens with %d log-probabilities each are too much for one call";
+      throw Fields.invalid("max_tokens", text.formatted(texts, maxTokens.orElse(0), likeliest));
+    }
   }
 
   /** Checks the lengths of prompts. @param more tokens of a text that come behind one */
@@ -86,7 +100,7 @@ public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> 
       TextEngine engine, List<Fields.Prompt> prompts, int more, int most) {
     for (Fields.Prompt prompt : prompts) {
       boolean isText = prompt.ids() == null;
-      long bound = isText ? (long) BYTES * prompt.text().length() : prompt.ids().size();
+      long bound = (isText ? BYTES : 1) * length(prompt);
       if (bound + more > most && (long) tokens(engine, prompt) + more > most) {
         String text =
             "This server takes at most %d tokens of a prompt and its completion, not %d and %d.";
@@ -94,6 +108,11 @@ public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> 
         throw new Refusal(400, message, "context_length_exceeded", "max_tokens");
       }
     }
+  }
+
+  /** In tokens or characters. */
+  private static long length(Fields.Prompt prompt) {
+    return prompt.ids() == null ? prompt.text().length() : prompt.ids().size();
   }
 
   private static int tokens(TextEngine engine, Fields.Prompt prompt) {
@@ -108,10 +127,10 @@ public record Generation(OptionalInt maxTokens, Sampling sampling, List<String> 
   }
 
   /** A text of this kind. @param row by which and the seed its random numbers come */
-  public TextRequest request(Fields.Prompt prompt, int row, Instant deadline) {
+  public TextRequest request(Fields.Prompt prompt, int row) {
     TextRequest request =
         prompt.ids() == null ? TextRequest.of(prompt.text()) : TextRequest.ofIds(prompt.ids());
-    request = request.withSampler(sampling).withRow(row).withStops(stops).withDeadline(deadline);
+    request = request.withSampler(sampling).withRow(row).withStops(stops);
     return maxTokens.isPresent() ? request.withMaxTokens(maxTokens.getAsInt()) : request;
   }
 }

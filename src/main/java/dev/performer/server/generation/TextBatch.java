@@ -23,8 +23,7 @@ public final class TextBatch {
   private final List<Ticket> tickets = new ArrayList<>();
   private int running;
   private boolean isSubmitted;
-  private boolean isCancelled;
-  private boolean hasFailed;
+  private boolean isOver;
 
   private TextBatch(int texts, Listener listener, Runnable release) {
     this.listener = listener;
@@ -46,7 +45,7 @@ public final class TextBatch {
     /** The last call where all texts ended. */
     void done(List<Finished> all);
 
-    /** The last call where one failed or was cancelled. */
+    /** The last call where one failed. */
     void failed(PerformerException why);
   }
 
@@ -79,7 +78,7 @@ public final class TextBatch {
       Ticket ticket = engine.submit(request, new One(text));
       synchronized (this) {
         tickets.add(ticket);
-        if (!isCancelled && !hasFailed) {
+        if (!isOver) {
           return;
         }
       }
@@ -92,11 +91,7 @@ public final class TextBatch {
     }
   }
 
-  /** Nothing is heard any more. */
   private void giveUp() {
-    synchronized (this) {
-      hasFailed = true;
-    }
     cancel();
     submitted();
   }
@@ -111,11 +106,11 @@ public final class TextBatch {
     end();
   }
 
-  /** Ends all texts soon; the listener hears of a failure. */
+  /** Ends all texts soon; the listener hears nothing any more. */
   public void cancel() {
     List<Ticket> all;
     synchronized (this) {
-      isCancelled = true;
+      isOver = true;
       all = List.copyOf(tickets);
     }
     all.forEach(Ticket::cancel);
@@ -132,21 +127,26 @@ public final class TextBatch {
   }
 
   private void end() {
+    tell(() -> listener.done(Arrays.asList(finished)));
+    release.run();
+  }
+
+  private void tell(Runnable event) {
     try {
       synchronized (this) {
-        if (!hasFailed) {
-          listener.done(Arrays.asList(finished));
+        if (!isOver) {
+          event.run();
         }
       }
-    } finally {
-      release.run();
+    } catch (RuntimeException e) {
+      fail(new PerformerException("a text could not be passed on: " + e, e));
     }
   }
 
   private void fail(PerformerException why) {
     synchronized (this) {
-      if (!hasFailed) {
-        hasFailed = true;
+      if (!isOver) {
+        isOver = true;
         listener.failed(why);
       }
     }
@@ -173,7 +173,7 @@ public final class TextBatch {
     @Override
     public void done(Finished result) {
       if (result.reason() == Reason.CANCELLED) {
-        fail(new Refusal(503, "the request was cancelled"));
+        fail(new Refusal(503, "the model is going away"));
       } else {
         finished[text] = result;
         tell(() -> listener.done(text, result));
@@ -185,18 +185,6 @@ public final class TextBatch {
     public void failed(PerformerException why) {
       fail(why);
       ended();
-    }
-
-    private void tell(Runnable event) {
-      try {
-        synchronized (TextBatch.this) {
-          if (!hasFailed) {
-            event.run();
-          }
-        }
-      } catch (RuntimeException e) {
-        fail(new PerformerException("a token could not be passed on: " + e, e));
-      }
     }
   }
 }

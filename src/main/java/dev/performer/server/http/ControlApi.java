@@ -4,7 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.nio.charset.StandardCharsets;
 
-/** What operators and their tools ask: whether it lives, whether it is ready, its figures. */
+/** What operators look at: whether it lives, whether it is ready, its figures, its routes. */
 final class ControlApi implements Api {
   private final PrometheusMeterRegistry meters;
   private final Backend backend;

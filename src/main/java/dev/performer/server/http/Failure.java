@@ -15,7 +15,7 @@ import dev.performer.PerformerException;
  * @param cause what was thrown, or null
  */
 public record Failure(int status, String message, String code, Throwable cause) {
-  /** Of what a handler threw: what is no failure of the request tells the client no details. */
+  /** Of what a handler threw; details of what is no failure of the request stay in the log. */
   public static Failure of(Throwable cause) {
     if (cause instanceof Refusal refusal) {
       return new Failure(refusal.status(), refusal.getMessage(), refusal.code(), refusal);

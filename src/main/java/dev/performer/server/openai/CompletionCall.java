@@ -71,7 +71,7 @@ final class CompletionCall implements TextBatch.Listener {
 
   /** Begins. @param release runs when it has ended, also if this fails */
   void submit(Runnable release) {
-    var batch = TextBatch.submit(engine, request.texts(call.deadline()), this, release);
+    var batch = TextBatch.submit(engine, request.texts(), this, release);
     call.onCancel(batch::cancel);
   }
 

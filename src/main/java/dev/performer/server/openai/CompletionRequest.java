@@ -7,7 +7,6 @@ import dev.performer.server.generation.Generation;
 import dev.performer.server.http.Fields;
 import dev.performer.server.http.Fields.Prompt;
 import dev.performer.server.http.Refusal;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
@@ -189,7 +188,7 @@ record CompletionRequest(
   }
 
   /** The texts to generate, all candidates of a prompt behind each other. */
-  List<TextRequest> texts(Instant deadline) {
+  List<TextRequest> texts() {
     long count = (long) prompts.size() * candidates;
     if (count > Generation.MOST_TEXTS) {
       String text = "%d prompts, %d times each, are more than %d texts of one call";
@@ -199,7 +198,7 @@ record CompletionRequest(
     int shown = likeliest == null ? 0 : likeliest;
     List<TextRequest> all = new ArrayList<>();
     for (int row = 0; row < count; row++) {
-      TextRequest one = generation.request(prompts.get(row / candidates), row, deadline);
+      TextRequest one = generation.request(prompts.get(row / candidates), row);
       all.add(one.withLikeliest(shown).withScoredPrompt(echo && likeliest != null));
     }
     return all;

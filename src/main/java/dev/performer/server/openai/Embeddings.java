@@ -3,7 +3,6 @@ package dev.performer.server.openai;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.performer.data.TokenizedSequences;
 import dev.performer.pipeline.Embedder;
 import dev.performer.server.generation.PromptTokens;
 import dev.performer.server.http.Fields;
@@ -38,10 +37,15 @@ record Embeddings(String model, List<Fields.Prompt> input, boolean isBase64, int
     return new Embeddings(fields.text("model"), input, format.equals("base64"), dimensions);
   }
 
-  /** Runs the model. */
-  ObjectNode run(Embedder embedder) {
-    TokenizedSequences sequences = PromptTokens.of(embedder.input(), input, "input");
-    List<float[]> vectors = PromptTokens.vectors(embedder, sequences);
+  /**
+   * Runs the model.
+   *
+   * @param mostTokens of one text
+   * @param turn runs between runs of the model
+   */
+  ObjectNode run(Embedder embedder, int mostTokens, Runnable turn) {
+    var sequences = PromptTokens.of(embedder.input(), input, "input", mostTokens);
+    List<float[]> vectors = PromptTokens.vectors(embedder, sequences, turn);
     int size = vectors.get(0).length;
     if (dimensions != 0 && dimensions != size) {
       String text = "the model's vectors have %d numbers, and are not shortened to %d";

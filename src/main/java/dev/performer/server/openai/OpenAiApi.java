@@ -7,6 +7,7 @@ import dev.performer.NotFoundException;
 import dev.performer.OptionalLibrary;
 import dev.performer.pipeline.TextEngine;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.server.generation.PromptTokens;
 import dev.performer.server.http.Api;
 import dev.performer.server.http.Call;
 import dev.performer.server.http.Failure;
@@ -130,7 +131,9 @@ public final class OpenAiApi implements Api {
 
   private void submit(Call call, Lease lease, CompletionRequest request, CompletionCall.Kind kind) {
     ServedModel model = lease.model();
-    request.generation().requireFits(engine(model), request.prompts(), mostTokens);
+    int texts = request.prompts().size() * request.candidates();
+    int shown = request.likeliest() == null ? 0 : request.likeliest();
+    request.generation().requireFits(engine(model), request.prompts(), texts, shown, mostTokens);
     new CompletionCall(call, request, engine(model), kind, fingerprint(model)).submit(lease::close);
   }
 
@@ -154,7 +157,7 @@ public final class OpenAiApi implements Api {
   private void embed(Call call) {
     Embeddings request = Embeddings.of(call.json());
     try (Lease lease = lease(call, request.model())) {
-      call.respond(200, request.run(lease.model().embedder()));
+      call.respond(200, request.run(lease.model().embedder(), mostTokens, PromptTokens.turn(call)));
     }
   }
 

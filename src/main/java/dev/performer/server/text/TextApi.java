@@ -52,6 +52,9 @@ public final class TextApi implements Api {
   private static final int MOST_LIKELIEST = 1000;
   private static final int MOST_STOPS = 16;
 
+  /** Logits of one text, which are in memory together: 1 GB of them. */
+  private static final long MOST_LOGITS = 1L << 28;
+
   private final ModelRepository models;
   private final int mostTokens;
   private final Optional<SessionFolder> folder;
@@ -166,14 +169,14 @@ public final class TextApi implements Api {
       var most = fields.integer("max_tokens", 0, Generation.MOST_TOKENS);
       boolean greedy = fields.flag("greedy", false);
       Generation generation = Generation.of(fields, most, MOST_STOPS).withGreedy(greedy);
-      generation.requireFits(engine, prompts, mostTokens);
       int likeliest = fields.integer("likeliest", 0, MOST_LIKELIEST).orElse(0);
       int choices = fields.integer("n", 1, Generation.MOST_TEXTS).orElse(1);
       int count = prompts.size() * choices;
       Fields.requireLength("prompt", count, Generation.MOST_TEXTS);
+      generation.requireFits(engine, prompts, count, likeliest, mostTokens);
       List<TextRequest> requests = new ArrayList<>();
       for (int row = 0; row < count; row++) {
-        TextRequest one = generation.request(prompts.get(row / choices), row, call.deadline());
+        TextRequest one = generation.request(prompts.get(row / choices), row);
         requests.add(one.withLikeliest(likeliest).withSession(session));
       }
       Supplier<ObjectNode> head =
@@ -201,8 +204,13 @@ public final class TextApi implements Api {
     var prompts = fields.prompts("prompt", MOST_SEQUENCES);
     try (Lease lease = lease(call, version)) {
       Scorer scorer = lease.model().scorer();
-      TokenizedSequences sequences = PromptTokens.of(scorer.input(), prompts, "prompt");
-      List<Scorer.Score> scores = scorer.score(sequences, PromptTokens.BATCH);
+      var sequences = PromptTokens.of(scorer.input(), prompts, "prompt", mostTokens);
+      int words = scorer.input().tokenizer().size();
+      if ((long) sequences.longest() * words > MOST_LOGITS) {
+        String text = "a text of %d tokens needs too many logits, %d for each";
+        throw Fields.invalid("prompt", text.formatted(sequences.longest(), words));
+      }
+      var scores = scorer.score(sequences, PromptTokens.BATCH, PromptTokens.turn(call));
       TokenTexts texts = new TokenTexts(scorer.input().tokenizer());
       ObjectNode answer = answer(lease);
       ArrayNode results = answer.putArray("results");
@@ -238,13 +246,15 @@ public final class TextApi implements Api {
           options.equals(EmbeddingSpec.Options.DEFAULT) && !isIds
               ? model.embedder()
               : Embedder.of(model.predictor(), EmbeddingSpec.of(model.model(), options, isIds));
-      TokenizedSequences sequences = PromptTokens.of(embedder.input(), prompts, "prompt");
+      var sequences = PromptTokens.of(embedder.input(), prompts, "prompt", mostTokens);
       ObjectNode answer = answer(lease);
       ArrayNode embeddings = answer.putArray("embeddings");
       if (options.pooling() == Pooling.NONE) {
         addTokens(embeddings, embedder, sequences);
       } else {
-        PromptTokens.vectors(embedder, sequences).forEach(v -> add(embeddings, v, 0, v.length));
+        for (float[] one : PromptTokens.vectors(embedder, sequences, PromptTokens.turn(call))) {
+          add(embeddings, one, 0, one.length);
+        }
       }
       ArrayNode counts = answer.putArray("tokens");
       sequences.ids().forEach(ids -> counts.add(ids.length));

@@ -45,6 +45,11 @@ public record AvailableMemory(Path root) {
     return kilobytes("VmRSS:", Path.of("/proc/self/status"));
   }
 
+  /** The memory that a process has now, in bytes. */
+  public static OptionalLong resident(long pid) {
+    return kilobytes("VmRSS:", Path.of("/proc", Long.toString(pid), "status"));
+  }
+
   OptionalLong least() {
     var limits = LongStream.builder();
     kilobytes("MemAvailable:", root.resolve("proc/meminfo")).ifPresent(limits);

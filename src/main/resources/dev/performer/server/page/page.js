@@ -19,7 +19,7 @@ async function request(path, body, signal) {
   if (body) headers["Content-Type"] = "application/json";
   const response = await fetch(path, { method: body ? "POST" : "GET", headers, signal, body: body && JSON.stringify(body) });
   if (response.ok) return response;
-  if (response.status === 401) askForKey();
+  if (response.status === 401) openKeyDialog();
   const text = await response.text();
   let message = text;
   try {
@@ -48,7 +48,7 @@ async function* events(response) {
   }
 }
 
-function askForKey() {
+function openKeyDialog() {
   if (!byId("dialog").open) byId("dialog").showModal();
 }
 
@@ -309,11 +309,11 @@ async function choose() {
 }
 
 function showCard() {
-  const told = card.card || {};
-  const attention = told.attention || {};
-  const vocabulary = told.vocabulary || {};
-  const used = told.languageModel || {};
-  const from = told.provenance || {};
+  const parts = card.card || {};
+  const attention = parts.attention || {};
+  const vocabulary = parts.vocabulary || {};
+  const used = parts.languageModel || {};
+  const from = parts.provenance || {};
   const abilities = ["generates", "scores", "embeds"].filter((ability) => card[ability]);
   list(byId("card"), [
     ["Name", card.name],
@@ -416,7 +416,7 @@ byId("prompt").addEventListener("keydown", (event) => {
 byId("score").addEventListener("click", () => work("scoring …", score));
 byId("stop").addEventListener("click", () => running && running.abort());
 byId("model").addEventListener("change", choose);
-byId("key").addEventListener("click", askForKey);
+byId("key").addEventListener("click", openKeyDialog);
 byId("dialog").addEventListener("close", () => {
   if (byId("dialog").returnValue !== "use") return;
   sessionStorage.setItem("key", byId("secret").value.trim());

@@ -18,6 +18,7 @@ import dev.performer.savedmodel.ReferenceModels;
 import dev.performer.savedmodel.protos.ServingMessage;
 import dev.performer.server.http.HttpOptions;
 import dev.performer.server.http.Limits;
+import dev.performer.server.http.SelfSigned;
 import dev.performer.server.models.ModelConfig;
 import dev.performer.server.models.ModelRepository;
 import dev.performer.server.models.RepositoryOptions;
@@ -31,6 +32,9 @@ import io.grpc.Status.Code;
 import io.grpc.health.v1.HealthCheckRequest;
 import io.grpc.health.v1.HealthCheckResponse.ServingStatus;
 import io.grpc.health.v1.HealthGrpc;
+import io.grpc.netty.shaded.io.grpc.netty.GrpcSslContexts;
+import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
+import io.grpc.netty.shaded.io.netty.handler.ssl.util.InsecureTrustManagerFactory;
 import io.grpc.reflection.v1.ServerReflectionGrpc;
 import io.grpc.reflection.v1.ServerReflectionRequest;
 import io.grpc.reflection.v1.ServerReflectionResponse;
@@ -38,6 +42,7 @@ import io.grpc.stub.ClientCalls;
 import io.grpc.stub.MetadataUtils;
 import io.grpc.stub.StreamObserver;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -50,6 +55,7 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.tensorflow.proto.Example;
 import org.tensorflow.proto.Feature;
 import org.tensorflow.proto.Features;
@@ -497,6 +503,30 @@ class GrpcFrontTest {
     } finally {
       draining.close();
     }
+  }
+
+  @Test
+  void speaksTls(@TempDir Path folder) throws Exception {
+    var options = LOCAL.withTls(SelfSigned.in(folder));
+    var trusting =
+        GrpcSslContexts.forClient().trustManager(InsecureTrustManagerFactory.INSTANCE).build();
+    var request = predict(spec("types", ""), Map.of("x", floats(1)));
+    try (GrpcFront secure = GrpcFront.start(options, 0, models, METERS);
+        GrpcClient plain = new GrpcClient(secure.port());
+        GrpcClient own =
+            new GrpcClient(
+                NettyChannelBuilder.forAddress("localhost", secure.port())
+                    .sslContext(trusting)
+                    .build())) {
+      var response = own.call(PREDICT, request, "PredictResponse");
+      assertThat(output(response, "y").floats()).containsExactly(2.5f);
+      assertThat(plain.failure(PREDICT, request).getCode()).isEqualTo(Code.UNAVAILABLE);
+    }
+    Files.writeString(options.tls().key(), "nothing");
+    assertThatThrownBy(() -> GrpcFront.start(options, 0, models, METERS).close())
+        .isInstanceOf(PerformerException.class)
+        .hasMessageContaining(options.tls().key().toString())
+        .hasMessageNotContaining("\n");
   }
 
   @Test

@@ -13,9 +13,7 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.KeyStore;
 import java.security.cert.X509Certificate;
-import java.util.Base64;
 import java.util.List;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManager;
@@ -107,20 +105,9 @@ class AccessTest {
 
   @Test
   void speaksTls(@TempDir Path folder) throws Exception {
-    Path store = folder.resolve("store.p12");
-    String tool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
-    var command =
-        "-genkeypair -alias server -keyalg EC -dname CN=localhost -validity 2 -storetype PKCS12 -storepass secret -keystore";
-    var made = new ProcessBuilder(tool);
-    made.command().addAll(List.of(command.split(" ")));
-    made.command().add(store.toString());
-    assertThat(made.inheritIO().start().waitFor()).isZero();
-    KeyStore keys = KeyStore.getInstance(store.toFile(), "secret".toCharArray());
-    Path certificate = folder.resolve("cert.pem");
-    Path key = folder.resolve("key.pem");
-    write(certificate, "CERTIFICATE", keys.getCertificate("server").getEncoded());
-    write(key, "PRIVATE KEY", keys.getKey("server", "secret".toCharArray()).getEncoded());
-    var tls = HttpOptions.DEFAULT.withTls(new HttpOptions.Tls(certificate, key));
+    var files = SelfSigned.in(folder);
+    Path key = files.key();
+    var tls = HttpOptions.DEFAULT.withTls(files);
     try (HttpFront front = start(tls)) {
       SSLContext context = SSLContext.getInstance("TLS");
       context.init(null, new TrustManager[] {new Trusting()}, null);
@@ -133,12 +120,6 @@ class AccessTest {
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining(key.toString())
         .hasMessageNotContaining("\n");
-  }
-
-  private static void write(Path file, String type, byte[] bytes) throws IOException {
-    String text = Base64.getMimeEncoder().encodeToString(bytes);
-    Files.writeString(
-        file, "-----BEGIN %1$s-----\n%2$s\n-----END %1$s-----\n".formatted(type, text));
   }
 
   private static final class Trusting implements X509TrustManager {
