@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 work=build/interop
 venv=build/venv
-packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0" "tf2onnx==1.17.*" "onnx<1.23" "onnxruntime<2" "tensorflow-serving-api==2.18.*" "openai<4" "jinja2<4")
+packages=("tensorflow==2.18.*" "tf-keras==2.18.*" "keras==3.15.1" "keras-hub==0.31.0" "transformers==4.49.0" "tf2onnx==1.17.*" "onnx<1.23" "onnxruntime<2" "tensorflow-serving-api==2.18.*" "openai<4" "jinja2<4" "pyarrow>=15")
 
 find_python() {
   local candidate
@@ -216,6 +216,15 @@ done
 run "$python" ci/interop/check_runtimes.py "$work" "$work/minilm" "$work/java/cut" "$work/run-protein-exp/model:serving_default:onnx" \
   "$work/imported-lm-relu:serving_default:docs" "$work/imported-lm-relu:decode_step:command" "$work/imported-lm-relu:prefill" \
   "$work/imported-bert-favor:score" "$work/run-exact/model:serving_default" "$work/forms-lm/frozen:prefill"
+
+# Rows in Parquet: what pyarrow writes is read, what is written pyarrow reads.
+run "$python" ci/interop/check_parquet.py make "$work/rows"
+for kind in parquet npz; do
+  keep=()
+  [ "$kind" = npz ] || keep=(--keep-columns family,weight)
+  run ./performer embed savedmodels/protein-mlm/saved_model --data "$work/rows" --output "$work/rows-vectors.$kind" "${keep[@]}" >>"$log"
+done
+run "$python" ci/interop/check_parquet.py check "$work/rows" "$work/rows-vectors.parquet" "$work/rows-vectors.npz"
 
 # Softmax to FAVOR+ with the recipe, shortened from 600 steps to 30: the whole of it reaches 0.96 (docs/training.md).
 run ./performer convert "$work/minilm" --attention favor --output "$work/minilm-favor" >>"$log"

@@ -3,6 +3,7 @@ package dev.performer;
 /** Libraries that one feature each needs; a program adds to its class path those that it uses. */
 public enum OptionalLibrary {
   CHARTS("org.knowm.xchart:xchart", "org.knowm.xchart.XYChart"),
+  PARQUET("org.apache.parquet:parquet-hadoop", "org.apache.parquet.hadoop.ParquetFileWriter"),
   PROGRESS_BAR("me.tongfei:progressbar", "me.tongfei.progressbar.ProgressBar"),
   YAML(
       "com.fasterxml.jackson.dataformat:jackson-dataformat-yaml",

@@ -101,7 +101,9 @@ final class BenchCommand extends PerformerCommand {
             "--batch, --heads, --head-size, --features",
             () -> new Benchmark.Size(batch, h, headSize, m));
     if (serve) {
-      return new ServingBenchmark(size, seconds, List.of(Main.class.getName(), "serve"));
+      String port = ServingBenchmark.PORT;
+      var server = List.of(Main.class.getName(), "serve", "--no-grpc", "--port", port);
+      return new ServingBenchmark(size, seconds, server, List.of("--no-batching"));
     }
     return checked(
         generate ? "--generate, --lengths" : "--lengths",

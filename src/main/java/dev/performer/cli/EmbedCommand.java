@@ -1,16 +1,12 @@
 package dev.performer.cli;
 
-import static java.util.stream.Collectors.joining;
-
-import dev.performer.data.NpyArray;
-import dev.performer.data.Npz;
+import dev.performer.data.Field;
 import dev.performer.model.TextEmbedding;
+import dev.performer.pipeline.BatchJob;
 import dev.performer.pipeline.Embedder;
 import dev.performer.pipeline.EmbeddingSpec;
 import dev.performer.pipeline.Model;
 import java.nio.file.Path;
-import java.util.Map;
-import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -21,13 +17,22 @@ import picocli.CommandLine.Option;
       "Turn sequences or texts into vectors, with the model's signature embed or any output that has vectors.",
       "",
       "Y.npz has 'embedding' [N, E] ('embeddings' [N, L, E] with --pool none, zero where there is padding), 'tokens' and 'lengths'.",
-      "Y.csv has a line per sequence: id, then E numbers; with --pool none a line per token: id, position, token, E numbers."
+      "Y.csv has a line per sequence: id, then E numbers; with --pool none a line per token: id, position, token, E numbers.",
+      "Y.parquet has the columns id and embedding, a list of E numbers."
     },
-    footer = {"", "Example:", "  ./performer embed MODEL --data x.fasta --output vectors.npz"})
+    footer = {
+      "",
+      "Examples:",
+      "  ./performer embed MODEL --data x.fasta --output vectors.npz",
+      "  ./performer embed MODEL --data 'parts/*.parquet' --keep-columns label --output vectors.parquet --resume"
+    })
 final class EmbedCommand extends PerformerCommand.OnModel {
   @Mixin private SequenceInputs data;
 
-  @Option(names = "--output", required = true, description = "Y.npz or Y.csv, for the vectors.")
+  @Option(
+      names = "--output",
+      required = true,
+      description = "Y.npz, Y.csv or Y.parquet, for the vectors.")
   private Path target;
 
   @Mixin private SharedOptions.Tensors tensors;
@@ -50,37 +55,35 @@ final class EmbedCommand extends PerformerCommand.OnModel {
       description = "Vectors of length 1 (default: from performer.json, else not).")
   private Boolean normalize;
 
-  private record Result(Path output, int sequences, int size) {}
+  private record Result(
+      Path output, long sequences, int size, long resumed, long skipped, Path skippedFile) {}
 
   @Override
   public Integer call() {
-    data.requireSound(target);
+    data.requireSound(target, true);
     var given = new EmbeddingSpec.Options(outputName, pool, normalize);
     var spec = EmbeddingSpec.of(Model.open(model, tensors.given()), given, data.isIds());
-    var input = spec.input();
-    var sequences = data.read(input);
-    Map<String, NpyArray> kept;
+    int[] size = new int[1];
+    BatchJob.Result result;
     try (Embedder embedder = Embedder.load(spec)) {
-      kept = embedder.embed(sequences, data.batch);
+      BatchJob job = data.job(embedder.rows(), target);
+      result =
+          data.run(
+              job,
+              (fields, items, rows) -> {
+                int one = Field.place(fields, "embedding");
+                int place = one < 0 ? Field.place(fields, "embeddings") : one;
+                size[0] = fields.get(place).width();
+              });
     }
-    NpyArray vectors = kept.values().iterator().next(); // [N, E] or [N, L, E]
-    long[] shape = vectors.shape();
-    int size = (int) shape[shape.length - 1];
-    if (SequenceInputs.isCsv(target)) {
-      boolean isPerToken = shape.length == 3;
-      int length = isPerToken ? (int) shape[1] : 1;
-      float[] all = vectors.floats();
-      String header = IntStream.range(0, size).mapToObj(c -> ",e" + c).collect(joining());
-      SequenceInputs.Columns columns =
-          (r, i) ->
-              IntStream.range((r * length + i) * size, (r * length + i + 1) * size)
-                  .mapToObj(at -> "," + all[at])
-                  .collect(joining());
-      SequenceInputs.writeCsv(target, sequences, input, isPerToken, header, columns);
-    } else {
-      Npz.write(target, kept);
-    }
-    kept.forEach((name, array) -> print(name + " " + array));
-    return done(new Result(target, sequences.ids().size(), size));
+    SequenceInputs.print(this, result);
+    return done(
+        new Result(
+            target,
+            result.rows(),
+            size[0],
+            result.resumed(),
+            result.skipped(),
+            result.skippedFile()));
   }
 }

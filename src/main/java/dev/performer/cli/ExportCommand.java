@@ -171,7 +171,7 @@ final class ExportCommand extends PerformerCommand {
 
   private ServingForm form() {
     ServingForm form = ServingForm.AS_IS.freezing(freeze).in(dtype);
-    // A conversion alone takes its signature out of the whole model.
+    // A conversion alone knows its signature by itself.
     form = output == null ? form : form.keeping(signatures);
     if (shape == null) {
       return form;

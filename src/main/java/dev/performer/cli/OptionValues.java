@@ -9,6 +9,7 @@ import dev.performer.model.TextEmbedding;
 import dev.performer.pipeline.ModelOptions;
 import dev.performer.recipe.RecipeData;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.ServingForm;
 import dev.performer.study.BenchmarkedAttention;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -39,6 +40,7 @@ final class OptionValues {
     registerLabels(line, ModelCard.Objective.class);
     registerLabels(line, ModelOptions.MaskedTokens.class);
     registerLabels(line, TextEmbedding.Pooling.class);
+    registerLabels(line, ServingForm.Precision.class);
     line.registerConverter(Path.class, OptionValues::path);
     line.registerConverter(Duration.class, OptionValues::time);
   }

@@ -2,14 +2,16 @@ package dev.performer.cli;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.performer.PerformerException;
-import dev.performer.data.DataFile;
+import dev.performer.data.Field;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
-import dev.performer.data.TokenizedSequences;
+import dev.performer.data.RowFormat;
+import dev.performer.pipeline.BatchJob;
 import dev.performer.pipeline.Model;
 import dev.performer.pipeline.Predictor;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -23,9 +25,9 @@ import picocli.CommandLine.Option;
     description = {
       "Run a signature of a SavedModel.",
       "",
-      "Arrays of an .npz are named like the signature's inputs. Sequences of a FASTA (.fasta, .fa, .faa, .gz) or of a .txt",
-      "(one a line) become token ids; the output then also has 'tokens' and 'lengths'. A model that was fine-tuned on classes also",
-      "names the class of each row."
+      "Arrays of an .npz are named like the signature's inputs; they run at once where they have less than 64 MiB and no --batch",
+      "is given, else some rows at a time. Sequences or texts of other files become token ids; Y.npz then also has 'tokens' and",
+      "'lengths'. A model that was fine-tuned on classes also names the class of each row: 'prediction' in Y.csv and Y.parquet."
     },
     footer = {
       "",
@@ -35,21 +37,19 @@ import picocli.CommandLine.Option;
     })
 final class PredictCommand extends PerformerCommand.OnModel {
   private static final int SHOWN = 20; // names of classes
+  private static final int MOST_LISTED = 100_000;
+  private static final long MOST_AT_ONCE = 64 << 20; // bytes of a file of arrays
   private static final double LONGEST_TIMEOUT = 1e9; // seconds: 30 years
 
   @Mixin private SharedOptions.Inputs options;
 
-  @Option(names = "--inputs", required = true, description = "X.npz, X.fasta(.gz) or X.txt.")
-  private Path inputs;
+  @Mixin private SequenceInputs data;
 
-  @Option(names = "--output", required = true, description = "Y.npz, for the outputs.")
+  @Option(
+      names = "--output",
+      required = true,
+      description = "Y.npz, Y.csv or Y.parquet, for the outputs.")
   private Path target;
-
-  @Option(names = "--length", description = "Tokens of a sequence at most, for FASTA and text.")
-  private int length = 1024;
-
-  @Option(names = "--batch", description = "Sequences that run at a time, for FASTA and text.")
-  private int batch = 8;
 
   @Option(names = "--timeout", description = "Seconds that the signature, maybe endless, may run.")
   private double timeout = 3600;
@@ -57,24 +57,50 @@ final class PredictCommand extends PerformerCommand.OnModel {
   private record Result(
       Path output,
       double seconds,
-      Map<String, long[]> shapes,
-      @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> classes) {}
+      @JsonInclude(JsonInclude.Include.NON_EMPTY) Map<String, long[]> shapes,
+      @JsonInclude(JsonInclude.Include.NON_EMPTY) List<String> classes,
+      Long rows,
+      Long resumed,
+      Long skipped,
+      Path skippedFile) {}
 
-  private List<String> classes = List.of();
+  private final List<String> classes = new ArrayList<>();
 
   @Override
   public Integer call() {
     long start = System.nanoTime();
-    String name = inputs.getFileName().toString().toLowerCase(Locale.ROOT);
+    Path first = data.inputs.get(0);
+    String name = first.getFileName().toString().toLowerCase(Locale.ROOT);
     String unnamed =
         "%s: a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)";
-    PerformerException.require(!name.endsWith(".npy"), unnamed, inputs);
-    DataFile.require(inputs);
-    Map<String, NpyArray> outputs = name.endsWith(".npz") ? arrays() : sequences();
-    write(target, outputs);
-    Map<String, long[]> shapes = new LinkedHashMap<>();
-    outputs.forEach((key, array) -> shapes.put(key, array.shape()));
-    return done(new Result(target, (System.nanoTime() - start) / 1e9, shapes, classes));
+    PerformerException.require(!name.endsWith(".npy"), unnamed, first);
+    boolean isArrays = name.endsWith(".npz");
+    boolean isNpz = RowFormat.written(target) == RowFormat.NPZ;
+    data.requireSound(target, false);
+    if (isArrays && isNpz && !data.isOfRows() && first.toFile().length() < MOST_AT_ONCE) {
+      Map<String, NpyArray> outputs = arrays(first);
+      write(target, outputs);
+      Map<String, long[]> shapes = new LinkedHashMap<>();
+      outputs.forEach((key, array) -> shapes.put(key, array.shape()));
+      return done(new Result(target, seconds(start), shapes, classes, null, null, null, null));
+    }
+    BatchJob.Result result = rows(isArrays);
+    SequenceInputs.print(this, result);
+    Map<String, long[]> shapes = isNpz ? Npz.shapes(target) : Map.of();
+    return done(
+        new Result(
+            target,
+            seconds(start),
+            shapes,
+            classes.size() < result.rows() ? List.of() : classes,
+            result.rows(),
+            result.resumed(),
+            result.skipped(),
+            result.skippedFile()));
+  }
+
+  private static double seconds(long start) {
+    return (System.nanoTime() - start) / 1e9;
   }
 
   private Model open() {
@@ -87,10 +113,13 @@ final class PredictCommand extends PerformerCommand.OnModel {
     return Predictor.load(opened, Duration.ofMillis((long) Math.ceil(1000 * timeout)));
   }
 
-  private Map<String, NpyArray> arrays() {
+  /** All rows in one run, whatever the outputs are. */
+  private Map<String, NpyArray> arrays(Path inputs) {
     Map<String, NpyArray> feeds = Npz.read(inputs);
     try (Predictor predictor = load(open())) {
-      return named(predictor, predictor.predict(feeds));
+      Map<String, NpyArray> outputs = predictor.predict(feeds);
+      predictor.names(outputs).forEach(this::show);
+      return outputs;
     } catch (PerformerException e) {
       String text = e.getMessage();
       boolean isPlaced = text.contains(inputs.toString()) || text.startsWith(model.toString());
@@ -98,25 +127,33 @@ final class PredictCommand extends PerformerCommand.OnModel {
     }
   }
 
-  private Map<String, NpyArray> sequences() {
-    requireUsage(
-        length >= 1 && batch >= 1, "--length, --batch: at least 1, not %d and %d", length, batch);
+  private BatchJob.Result rows(boolean isArrays) {
     Model opened = open();
-    var input = opened.input();
-    input.notes().forEach(System.err::println);
-    TokenizedSequences sequences = TokenizedSequences.read(inputs, input.tokenizer(), length);
-    sequences.report().ifPresent(System.err::println);
+    if (isArrays) {
+      try (Predictor predictor = load(opened)) {
+        return data.run(data.job(predictor.rows(), target), (fields, items, values) -> {});
+      }
+    }
+    var input = opened.input(data.isIds());
     try (Predictor predictor = load(opened)) {
-      return named(predictor, predictor.predict(input, sequences, batch));
+      BatchJob job = data.job(predictor.rows(input), target);
+      return data.run(
+          job,
+          (fields, items, rows) -> {
+            int place = Field.place(fields, Predictor.PREDICTION);
+            rows.stream().filter(row -> place >= 0).forEach(row -> show((String) row[place]));
+          });
     }
   }
 
-  private Map<String, NpyArray> named(Predictor predictor, Map<String, NpyArray> outputs) {
-    classes = predictor.names(outputs);
-    classes.stream().limit(SHOWN).forEach(name -> print("%s", name));
-    if (classes.size() > SHOWN) {
-      print("… (%d in all; --json has them)", classes.size());
+  private void show(String name) {
+    if (classes.size() < SHOWN) {
+      print("%s", name);
+    } else if (classes.size() == SHOWN) {
+      print("… (--json has all, up to 100,000)");
     }
-    return outputs;
+    if (classes.size() < MOST_LISTED) {
+      classes.add(name);
+    }
   }
 }

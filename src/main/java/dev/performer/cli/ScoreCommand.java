@@ -1,16 +1,16 @@
 package dev.performer.cli;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
+import dev.performer.data.Field;
 import dev.performer.data.NpyArray;
-import dev.performer.data.Npz;
+import dev.performer.data.RowFormat;
+import dev.performer.pipeline.BatchJob;
 import dev.performer.pipeline.Model;
+import dev.performer.pipeline.RowModel;
 import dev.performer.pipeline.Scorer;
-import dev.performer.pipeline.Scorer.Score;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.function.ToDoubleFunction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -23,116 +23,99 @@ import picocli.CommandLine.Option;
       "Causal models: of each token given those before it. Masked models: of each token given all others, with the mask in its place,",
       "one run per token (pseudo-likelihood). Padding counts nothing, nor do special tokens of masked models.",
       "Y.npz has 'log_probability', 'mean', 'perplexity', 'counted', 'lengths' [N]; 'log_probabilities', 'tokens' [N, L].",
-      "Y.csv has a line per sequence, or with --per-token a line per token."
+      "Y.csv has a line per sequence, or with --per-token a line per token; Y.parquet a row per sequence, then with lists of its tokens.",
+      "--json lists the sequences where they are no more than 100,000."
     },
     footer = {"", "Example:", "  ./performer score MODEL --data x.fasta --output scores.csv"})
 final class ScoreCommand extends PerformerCommand.OnModel {
   private static final int SHOWN = 20;
+  private static final int MOST_LISTED = 100_000;
 
   @Mixin private SharedOptions.LanguageModel options;
   @Mixin private SequenceInputs data;
 
-  @Option(names = "--output", paramLabel = "Y", description = "Y.npz or Y.csv (default: a table).")
+  @Option(
+      names = "--output",
+      paramLabel = "Y",
+      description = "Y.npz, Y.csv or Y.parquet (default: a table).")
   private Path target;
 
-  @Option(names = "--per-token", description = "A line of Y.csv per token.")
+  @Option(names = "--per-token", description = "A line of Y.csv per token; lists in Y.parquet.")
   private boolean perToken;
 
   private record Result(
-      int sequences,
+      long sequences,
       long tokens,
       double logProbability,
       Double mean,
       Double perplexity,
       Path output,
-      List<Line> results) {}
+      long resumed,
+      long skipped,
+      Path skippedFile,
+      @JsonInclude(JsonInclude.Include.NON_NULL) List<Line> results) {}
 
   private record Line(
       String id, int tokens, double logProbability, Double mean, Double perplexity) {}
 
+  private final List<Line> lines = new ArrayList<>();
+  private int printed;
+
   @Override
   public Integer call() {
-    data.requireSound(target);
-    boolean isCsv = target != null && SequenceInputs.isCsv(target);
+    data.requireSound(target, true);
+    boolean isTable = target != null && RowFormat.written(target) != RowFormat.NPZ;
     requireUsage(
-        isCsv || !perToken, "--per-token is for --output Y.csv; an .npz holds every token");
+        isTable || !perToken,
+        "--per-token is for --output Y.csv or Y.parquet; an .npz holds every token");
     var spec = Model.open(model, options.given()).languageModel();
-    var input = spec.input();
-    var sequences = data.read(input);
-    List<Score> scores;
-    Map<String, NpyArray> arrays;
+    BatchJob.Result result;
     try (Scorer scorer = Scorer.load(spec)) {
-      scores = scorer.score(sequences, data.batch);
-      arrays = scorer.arrays(sequences);
+      BatchJob job = data.job(scorer.rows(perToken), target);
+      result =
+          data.run(job, (fields, items, rows) -> take(items, rows, Field.place(fields, "counted")));
     }
-    if (isCsv) {
-      String header = perToken ? ",log_probability" : ",tokens,log_probability,mean,perplexity";
-      SequenceInputs.Columns columns =
-          (r, i) -> {
-            Score s = scores.get(r);
-            return perToken
-                ? "," + s.tokens()[i]
-                : ",%s,%s,%s,%s".formatted(s.counted(), s.sum(), s.mean(), s.perplexity());
-          };
-      SequenceInputs.writeCsv(target, sequences, input, perToken, header, columns);
-    } else if (target != null) {
-      Npz.write(target, npz(scores, arrays, sequences.longest()));
-    }
-    return report(sequences.names(), scores);
-  }
-
-  private static Map<String, NpyArray> npz(
-      List<Score> scores, Map<String, NpyArray> arrays, int length) {
-    int count = scores.size();
-    float[] tokens = new float[count * length];
-    for (int r = 0; r < count; r++) {
-      double[] one = scores.get(r).tokens();
-      for (int i = 0; i < one.length; i++) {
-        tokens[r * length + i] = (float) one[i];
-      }
-    }
-    int[] counted = scores.stream().mapToInt(Score::counted).toArray();
-    Map<String, NpyArray> all = new LinkedHashMap<>();
-    all.put("log_probability", column(scores, Score::sum));
-    all.put("mean", column(scores, Score::mean));
-    all.put("perplexity", column(scores, Score::perplexity));
-    all.put("counted", NpyArray.of(counted, count));
-    all.put("log_probabilities", NpyArray.of(tokens, count, length));
-    all.putAll(arrays);
-    return all;
-  }
-
-  private static NpyArray column(List<Score> scores, ToDoubleFunction<Score> measure) {
-    float[] values = new float[scores.size()];
-    for (int r = 0; r < values.length; r++) {
-      values[r] = (float) measure.applyAsDouble(scores.get(r));
-    }
-    return NpyArray.of(values, values.length);
-  }
-
-  private int report(List<String> names, List<Score> scores) {
-    List<Line> lines = new ArrayList<>();
-    double sum = 0;
-    long counted = 0;
-    for (int r = 0; r < scores.size(); r++) {
-      Score s = scores.get(r);
-      int n = s.counted();
-      lines.add(new Line(names.get(r), n, s.sum(), of(n, s.mean()), of(n, s.perplexity())));
-      if (r < SHOWN && target == null) {
-        print(
-            "%-24s %6d tokens   log-likelihood %12.4f   per token %9.4f   perplexity %10.3f",
-            names.get(r), n, s.sum(), s.mean(), s.perplexity());
-      }
-      sum += s.sum();
-      counted += n;
-    }
+    long counted = (long) result.sums()[0];
+    double sum = result.sums()[1];
     double mean = sum / counted;
     double perplexity = Math.exp(-mean);
     print(
         "%d sequences, %d tokens: log-likelihood per token %.4f, perplexity %.3f%s",
-        lines.size(), counted, mean, perplexity, target == null ? "" : "; written: " + target);
-    Double shown = of(counted, perplexity);
-    return done(new Result(lines.size(), counted, sum, of(counted, mean), shown, target, lines));
+        result.rows(), counted, mean, perplexity, target == null ? "" : "; written: " + target);
+    return done(
+        new Result(
+            result.rows(),
+            counted,
+            sum,
+            of(counted, mean),
+            of(counted, perplexity),
+            target,
+            result.resumed(),
+            result.skipped(),
+            result.skippedFile(),
+            lines.size() < result.rows() ? null : lines));
+  }
+
+  /**
+   * @param first place of how many tokens count
+   */
+  private void take(List<RowModel.Item> items, List<Object[]> rows, int first) {
+    for (int r = 0; r < rows.size(); r++) {
+      double[] s = new double[4];
+      for (int i = 0; i < s.length; i++) {
+        s[i] = ((NpyArray) rows.get(r)[first + i]).doubles()[0];
+      }
+      int counted = (int) s[0];
+      String name = items.get(r).row().name();
+      if (json && lines.size() < MOST_LISTED) {
+        lines.add(new Line(name, counted, s[1], of(counted, s[2]), of(counted, s[3])));
+      }
+      if (target == null && printed++ < SHOWN) {
+        print(
+            "%-24s %6d tokens   log-likelihood %12.4f   per token %9.4f   perplexity %10.3f",
+            name, counted, s[1], s[2], s[3]);
+      }
+    }
   }
 
   /** Null where no token counts. */

@@ -3,26 +3,50 @@ package dev.performer.cli;
 import static dev.performer.cli.PerformerCommand.requireUsage;
 
 import dev.performer.data.DataFile;
-import dev.performer.data.TableFile;
-import dev.performer.data.TokenizedSequences;
+import dev.performer.data.Npz;
+import dev.performer.data.RowFormat;
+import dev.performer.data.RowSource;
+import dev.performer.pipeline.BatchJob;
+import dev.performer.pipeline.BatchProgress;
+import dev.performer.pipeline.RowModel;
 import dev.performer.pipeline.TokenInput;
-import java.io.BufferedWriter;
-import java.io.OutputStreamWriter;
-import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
+import java.util.Map;
 import picocli.CommandLine.Option;
 
-/** The file whose sequences a command works on, and where the result goes. */
+/** The rows that a command works on, how they run, and where the results go. */
 final class SequenceInputs {
+  private static final BatchJob.Options USUAL = BatchJob.Options.DEFAULT;
+
   @Option(
       names = {"--inputs", "--data"},
       required = true,
       paramLabel = "X",
       description =
-          "X.fasta(.gz), X.txt with one sequence or text a line, X.csv or X.tsv with a column sequence or text, or X.npz with token ids 'tokens' [N, L].")
-  private Path inputs;
+          "X.fasta(.gz), X.txt with one sequence or text a line, X.csv, X.tsv or X.parquet with a column sequence or text (or, in Parquet, lists of token ids, tokens), or X.npz with token ids 'tokens' [N, L]; a folder of these, or a pattern in quotes. May be given several times.")
+  List<Path> inputs;
+
+  @Option(
+      names = "--text-column",
+      paramLabel = "NAME",
+      description = "Of a table (default: sequence, text or tokens).")
+  private String text;
+
+  @Option(
+      names = "--id-column",
+      paramLabel = "NAME",
+      description = "Of a table (default: id, else rows have numbers).")
+  private String id;
+
+  @Option(
+      names = "--keep-columns",
+      split = ",",
+      paramLabel = "NAME",
+      description = "Columns of a table that stand beside the results.")
+  private List<String> kept = List.of();
 
   @Option(
       names = "--length",
@@ -33,70 +57,82 @@ final class SequenceInputs {
               + ", or what the model takes if that is less).")
   private Integer length;
 
-  @Option(names = "--batch", description = "Sequences at a time.")
-  int batch = 8;
+  @Option(names = "--batch", paramLabel = "N", description = "Sequences that run together at most.")
+  Integer batch;
 
-  /** Reads the file; stderr gets the notes on the model and what was not taken as it stood. */
-  TokenizedSequences read(TokenInput input) {
-    input.notes().forEach(System.err::println);
-    TokenizedSequences sequences = length == null ? input.read(inputs) : input.read(inputs, length);
-    sequences.report().ifPresent(line -> System.err.println(inputs + ": " + line));
-    return sequences;
-  }
+  @Option(
+      names = "--batch-tokens",
+      description = "Tokens that run together at most, padding included.")
+  private int batchTokens = USUAL.batchTokens();
 
-  /** Checks what a user may have mistyped, before anything runs. */
-  void requireSound(Path target) {
-    requireUsage(
-        (length == null || length >= 1) && batch >= 1, "--length and --batch must be at least 1");
-    requireUsage(
-        target == null || isCsv(target) || target.toString().endsWith(".npz"),
-        "--output is written as .npz or .csv; give a name that ends so, not %s",
-        target);
-    DataFile.require(inputs);
+  @Option(
+      names = "--window",
+      description =
+          "Rows that are read, sorted by length and written together at most; what an interrupted run loses.")
+  private int window = USUAL.window();
+
+  @Option(names = "--resume", description = "Go on where a run of the same command ended early.")
+  private boolean resume;
+
+  @Option(
+      names = "--skip-bad",
+      description = "Leave rows out that cannot be used, and list them in OUTPUT.skipped.csv.")
+  private boolean skipBad;
+
+  /** Checks what a user may have mistyped, before anything runs; names of others are .npz. */
+  void requireSound(Path target, boolean isNamed) {
+    boolean isSound = (length == null || length >= 1) && (batch == null || batch >= 1);
+    requireUsage(isSound, "--length and --batch must be at least 1");
+    boolean isWindow = batchTokens >= 1 && window >= 1;
+    requireUsage(isWindow, "--batch-tokens and --window must be at least 1");
+    requireUsage(!resume || target != null, "--resume needs --output");
+    boolean isKnown = target == null || !isNamed || RowFormat.isWritten(target);
+    String unknown =
+        "--output is written as .npz, .csv, .tsv or .parquet; give a name that ends so, not %s";
+    requireUsage(isKnown, unknown, target);
+    inputs.stream()
+        .filter(place -> Files.exists(place) || !place.toString().matches(".*[*?\\[{].*"))
+        .forEach(DataFile::require);
   }
 
   /** Whether token ids come, not texts. */
   boolean isIds() {
-    return inputs.toString().toLowerCase(Locale.ROOT).endsWith(".npz");
+    return RowSource.isIds(inputs, columns());
   }
 
-  static boolean isCsv(Path target) {
-    return target.toString().toLowerCase(Locale.ROOT).endsWith(".csv");
+  /** Whether an option is given that is for rows alone. */
+  boolean isOfRows() {
+    return inputs.size() > 1 || resume || skipBad || batch != null || !kept.isEmpty();
   }
 
-  /** The columns of a line of CSV, each behind a comma. */
-  interface Columns {
-    String of(int sequence, int position);
+  private RowSource.Columns columns() {
+    return new RowSource.Columns(text, id, kept, List.of());
   }
 
-  /** Writes CSV, a line for each sequence or for each of its tokens. */
-  static void writeCsv(
-      Path target,
-      TokenizedSequences sequences,
-      TokenInput input,
-      boolean isPerToken,
-      String header,
-      Columns columns) {
-    List<String> tokens = input.tokenizer().vocabulary().tokens();
-    List<int[]> rows = sequences.ids();
-    DataFile.write(
-        target,
-        out -> {
-          var csv = new BufferedWriter(new OutputStreamWriter(out, StandardCharsets.UTF_8));
-          csv.append(isPerToken ? "id,position,token" : "id").append(header).append('\n');
-          for (int r = 0; r < rows.size(); r++) {
-            String id = TableFile.field(sequences.names().get(r));
-            int[] ids = rows.get(r);
-            for (int i = 0; i < (isPerToken ? ids.length : 1); i++) {
-              csv.append(id);
-              if (isPerToken) {
-                String token = ids[i] < tokens.size() ? tokens.get(ids[i]) : "";
-                csv.append("," + i + ',').append(TableFile.field(token));
-              }
-              csv.append(columns.of(r, i)).append('\n');
-            }
-          }
-          csv.flush();
-        });
+  /** The job; stderr gets the notes on the model. */
+  BatchJob job(RowModel rows, Path target) {
+    BatchJob job = BatchJob.of(rows, inputs, columns()).withOutput(target);
+    if (rows.input() != null) {
+      rows.input().notes().forEach(System.err::println);
+      job = length == null ? job : job.withLength(length);
+    }
+    int most = batch == null ? USUAL.batch() : batch;
+    var options = USUAL.withBatch(most, batchTokens).withWindow(window);
+    return job.with(options.withResume(resume).withSkipBad(skipBad));
+  }
+
+  /** Runs a job with a bar on a terminal. */
+  BatchJob.Result run(BatchJob job, BatchJob.Listener listener) {
+    try (BatchProgress progress = BatchProgress.on(System.err)) {
+      return job.run(progress, listener);
+    }
+  }
+
+  /** Says what was written. */
+  static void print(PerformerCommand command, BatchJob.Result result) {
+    boolean isNpz = RowFormat.written(result.output()) == RowFormat.NPZ;
+    Map<String, long[]> shapes = isNpz ? Npz.shapes(result.output()) : Map.of();
+    shapes.forEach((name, shape) -> command.print(name + " " + Arrays.toString(shape)));
+    command.print("%d rows written: %s", result.rows(), result.output());
   }
 }

@@ -7,6 +7,7 @@ import java.io.BufferedInputStream;
 import java.io.BufferedReader;
 import java.io.EOFException;
 import java.io.FileInputStream;
+import java.io.FilterInputStream;
 import java.io.FilterReader;
 import java.io.IOException;
 import java.io.InputStream;
@@ -64,7 +65,10 @@ public final class DataFile {
 
   /** The bytes of a file, unpacked if its first bytes are gzip's. */
   static InputStream open(Path file, String expected) {
-    InputStream raw = openPlain(file, expected);
+    return unpacked(file, openPlain(file, expected));
+  }
+
+  private static InputStream unpacked(Path file, InputStream raw) {
     try {
       raw.mark(2);
       boolean isGzipped = raw.read() == 0x1f && raw.read() == 0x8b;
@@ -91,8 +95,33 @@ public final class DataFile {
    * @param tooLong the message, with the most characters of a row and the row's number
    */
   static Rows rows(Path file, String expected, Charset charset, String tooLong) {
+    Counted bytes = new Counted(openPlain(file, expected));
+    InputStream in = unpacked(file, new BufferedInputStream(bytes, BUFFER));
     // Given by itself, the charset would replace what it cannot decode.
-    return new Rows(new InputStreamReader(open(file, expected), charset.newDecoder()), tooLong);
+    return new Rows(new InputStreamReader(in, charset.newDecoder()), tooLong, bytes);
+  }
+
+  /** Knows how many bytes of a file have been read. */
+  private static final class Counted extends FilterInputStream {
+    private long count;
+
+    Counted(InputStream in) {
+      super(in);
+    }
+
+    @Override
+    public int read() throws IOException {
+      int one = super.read();
+      count += one < 0 ? 0 : 1;
+      return one;
+    }
+
+    @Override
+    public int read(byte[] bytes, int from, int length) throws IOException {
+      int n = super.read(bytes, from, length);
+      count += Math.max(0, n);
+      return n;
+    }
   }
 
   /** Refuses a row that never ends before it fills the memory. */
@@ -100,12 +129,19 @@ public final class DataFile {
     private static final int LONGEST = 1 << 27; // of any text by far
 
     private final String tooLong;
+    private final Counted bytes;
     private int allowance;
     private long row;
 
-    private Rows(Reader in, String tooLong) {
+    private Rows(Reader in, String tooLong, Counted bytes) {
       super(in);
       this.tooLong = tooLong;
+      this.bytes = bytes;
+    }
+
+    /** Bytes of the file that have been read, packed as they are there. */
+    long consumed() {
+      return bytes.count;
     }
 
     /** Begins the next row. */
@@ -160,6 +196,11 @@ public final class DataFile {
         line = next();
       }
       return line;
+    }
+
+    /** As {@link Rows#consumed}. */
+    long consumed() {
+      return text.consumed();
     }
 
     /** The number of the line that was read last, from 1. */
@@ -248,11 +289,16 @@ public final class DataFile {
         AtomicFiles.write(place, content);
       }
     } catch (IOException e) {
-      boolean isRefused = e instanceof AccessDeniedException;
-      Path folder = file.toAbsolutePath().getParent();
-      String why = isRefused ? "no permission in " + folder : AtomicFiles.describe(e);
-      throw new PerformerException(file + ": cannot be written: " + why, e);
+      throw unwritable(file, e);
     }
+  }
+
+  /** Why a file could not be written. */
+  public static PerformerException unwritable(Path file, IOException e) {
+    boolean isRefused = e instanceof AccessDeniedException;
+    Path folder = file.toAbsolutePath().getParent();
+    String why = isRefused ? "no permission in " + folder : AtomicFiles.describe(e);
+    return new PerformerException(file + ": cannot be written: " + why, e);
   }
 
   /** Why a file could not be read. */

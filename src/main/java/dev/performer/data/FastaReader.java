@@ -19,7 +19,7 @@ final class FastaReader {
   private final DataFile.Lines lines; // of bytes: only headers may hold more than ASCII
   private String header; // of the next record, behind its '>'
 
-  private FastaReader(Path file) {
+  FastaReader(Path file) {
     this.file = file;
     lines = new DataFile.Lines(file, "a FASTA file", StandardCharsets.ISO_8859_1);
   }
@@ -27,7 +27,7 @@ final class FastaReader {
   /** Opens a file; whether it is gzipped is seen from its first bytes, not its name. */
   static DataStream<ProteinSequence> open(Path file) {
     FastaReader reader = new FastaReader(file);
-    return DataStream.of(reader::next, reader.lines::close);
+    return DataStream.of(reader::next, reader::close);
   }
 
   /** Whether the first thing in a file is a header or a comment of FASTA. */
@@ -38,7 +38,17 @@ final class FastaReader {
     }
   }
 
-  private ProteinSequence next() {
+  /** As {@link DataFile.Rows#consumed}. */
+  long consumed() {
+    return lines.consumed();
+  }
+
+  void close() {
+    lines.close();
+  }
+
+  /** The next record; null behind the last. */
+  ProteinSequence next() {
     if (lines.number() == 0) {
       header = nextHeader(null);
       require(header != null, "%s holds no sequence; expected FASTA (lines with '>')", file);

@@ -40,6 +40,11 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
     return of(NpyType.FLOAT64, shape, values.length, bytes -> bytes.asDoubleBuffer().put(values));
   }
 
+  /** A float64 number. */
+  public static NpyArray of(double value) {
+    return of(new double[] {value});
+  }
+
   /** An int32 array; {@code values} are copied. */
   public static NpyArray of(int[] values, long... shape) {
     return of(NpyType.INT32, shape, values.length, bytes -> bytes.asIntBuffer().put(values));
@@ -101,6 +106,20 @@ public record NpyArray(NpyType type, long[] shape, byte[] bytes) {
     }
     int size = row * type.size();
     return new NpyArray(type, part, Arrays.copyOfRange(bytes, from * size, to * size));
+  }
+
+  /** A row alone, without the first dimension. */
+  public NpyArray row(int place) {
+    NpyArray one = rows(place, place + 1);
+    return new NpyArray(type, Arrays.copyOfRange(shape, 1, shape.length), one.bytes);
+  }
+
+  /** The same as the only row of an array. */
+  public NpyArray asRow() {
+    long[] one = new long[shape.length + 1];
+    one[0] = 1;
+    System.arraycopy(shape, 0, one, 1, shape.length);
+    return new NpyArray(type, one, bytes);
   }
 
   /** Arrays of one type below each other, which differ in their first dimension alone. */

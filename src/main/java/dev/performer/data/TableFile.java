@@ -116,17 +116,45 @@ public record TableFile(Path file, char delimiter, boolean header) {
 
     /** The next row, or null at the end. */
     List<String> next() {
-      List<String> fields = row == 0 ? first : record();
-      row++;
+      List<String> fields = raw();
       if (fields == null) {
         require(row > 2 || !header, "%s has a header and no row; nothing can be used", file);
         return null;
       }
-      if (fields.size() != first.size()) {
-        String differs = "%s%d fields; expected %d as in the first row";
-        throw new PerformerException(differs.formatted(where(), fields.size(), first.size()));
+      String fault = fault(fields);
+      if (fault != null) {
+        throw new PerformerException(fault);
       }
       return fields;
+    }
+
+    /** The next row, whatever its width; null at the end, even if there was none. */
+    List<String> raw() {
+      List<String> fields = row == 0 ? first : record();
+      row++;
+      return fields;
+    }
+
+    /** Why the last row cannot be used; null if it can be. */
+    String fault(List<String> fields) {
+      String differs = "%s%d fields; expected %d as in the first row";
+      boolean fits = fields.size() == first.size();
+      return fits ? null : differs.formatted(where(), fields.size(), first.size());
+    }
+
+    /** The number of the last row, with the header's. */
+    long number() {
+      return row;
+    }
+
+    /** The names in the header. */
+    List<String> names() {
+      return first;
+    }
+
+    /** As {@link DataFile.Rows#consumed}. */
+    long consumed() {
+      return reader.consumed();
     }
 
     /** Where the last row stands, to begin a message with. */

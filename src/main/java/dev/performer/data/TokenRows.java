@@ -44,36 +44,38 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
 
   /** The same rows, also those without a token; where there is but one array, it is the ids. */
   static List<int[]> read(Path file, OptionalInt pad) {
-    Map<String, NpyArray> arrays = Npz.read(file);
-    String only = arrays.size() == 1 ? arrays.keySet().iterator().next() : TOKENS;
-    String name = only.equals(MASK) ? TOKENS : only;
-    int[] tokens = whole(file, name, arrays);
-    if (tokens.length == 0) {
-      return List.of(); // however many rows of nothing there are
-    }
-    NpyArray all = arrays.get(name);
-    NpyArray real = arrays.get(MASK);
-    int[] mask = real == null ? null : whole(file, MASK, arrays);
-    boolean isSame = real == null || Arrays.equals(all.shape(), real.shape());
-    require(isSame, "%s: mask is %s, tokens %s", file, real, all);
-    int length = (int) all.shape()[1];
+    List<String> names = arrays(file);
     List<int[]> rows = new ArrayList<>();
-    for (int from = 0; from < tokens.length; from += length) {
-      int end = from + length;
-      while (end > from
-          && (mask == null ? pad.equals(OptionalInt.of(tokens[end - 1])) : mask[end - 1] == 0)) {
-        end--;
-      }
-      for (int i = from; mask != null && i < end; i++) {
-        if (mask[i] != 1) {
-          throw new PerformerException(
-              "%s: row %d of mask holds %d at %d; expected ones and then zeros: padding stands at the end"
-                  .formatted(file, rows.size(), mask[i], i - from));
+    try (NpzRows all = new NpzRows(file, names)) {
+      for (NpyArray[] row = all.next(); row != null; row = all.next()) {
+        try {
+          rows.add(NpzRows.ids(row[0], names.size() == 1 ? null : row[1], pad));
+        } catch (PerformerException e) {
+          throw e.in(file + ", row " + rows.size());
         }
       }
-      rows.add(Arrays.copyOfRange(tokens, from, end));
     }
     return rows;
+  }
+
+  /** The names of the array of ids and, if there is one, of its mask; [N, L] both. */
+  static List<String> arrays(Path file) {
+    Map<String, NpyHeader> all = NpzRows.headers(file);
+    String only = all.size() == 1 ? all.keySet().iterator().next() : TOKENS;
+    String name = only.equals(MASK) ? TOKENS : only;
+    NpyHeader tokens = all.get(name);
+    String there = Excerpt.names(all.keySet());
+    require(tokens != null, "%s: has no array '%s' [N, L]; it has [%s]", file, name, there);
+    long[] shape = tokens.shape();
+    String shown = tokens.type().label() + Excerpt.of(Arrays.toString(shape));
+    require(shape.length == 2, "%s: %s is %s, expected [N, L]", file, name, shown);
+    require(shape[0] * shape[1] > 0, "%s: holds no sequence", file);
+    NpyHeader mask = all.get(MASK);
+    boolean isSame = mask == null || Arrays.equals(shape, mask.shape());
+    String differs = "%s: mask is %s, tokens are %s";
+    Object real = mask == null ? null : Arrays.toString(mask.shape());
+    require(isSame, differs, file, real, Arrays.toString(shape));
+    return mask == null ? List.of(name) : List.of(name, MASK);
   }
 
   /** The same with longer sequences cut at their ends, and a note of how many these are. */
@@ -120,16 +122,13 @@ public record TokenRows(String name, List<int[]> rows, List<String> notes) {
     }
   }
 
-  private static int[] whole(Path file, String name, Map<String, NpyArray> arrays) {
-    NpyArray array = arrays.get(name);
-    String there = Excerpt.names(arrays.keySet());
-    require(array != null, "%s: has no array '%s' [N, L]; it has [%s]", file, name, there);
-    String shown = Excerpt.of(array.toString());
-    require(array.shape().length == 2, "%s: %s is %s, expected [N, L]", file, name, shown);
+  static int[] whole(NpyArray array, String name) {
+    if (array.type() == NpyType.INT32) {
+      return array.ints();
+    }
     double[] values = array.doubles();
     var other = DoubleStream.of(values).filter(x -> (int) x != x).findFirst(); // NaN too
-    String holds = "%s: %s holds %s, expected whole numbers";
-    require(other.isEmpty(), holds, file, name, other.orElse(0));
+    require(other.isEmpty(), "%s holds %s, expected whole numbers", name, other.orElse(0));
     return DoubleStream.of(values).mapToInt(x -> (int) x).toArray();
   }
 

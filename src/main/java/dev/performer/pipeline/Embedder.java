@@ -97,8 +97,12 @@ public final class Embedder implements AutoCloseable {
     return runner.run(sequences, batch, isEven, List.of(spec.output()), this::vectors);
   }
 
-  private Map<String, NpyArray> vectors(
-      Map<String, NpyArray> outputs, List<int[]> ids, int length) {
+  /** What it gives for many rows; it stays usable as long as this. */
+  public RowModel rows() {
+    return new EmbeddedRows(this, spec, runner);
+  }
+
+  Map<String, NpyArray> vectors(Map<String, NpyArray> outputs, List<int[]> ids, int length) {
     NpyArray states = outputs.get(spec.output());
     boolean isVector = states.shape().length == 2;
     boolean isKnown = isVector || states.shape().length == 3 && states.shape()[1] >= length;

@@ -148,14 +148,29 @@ public record Exporter(
     }
     Path scratch = AtomicFiles.beside(target.toAbsolutePath().normalize(), "model");
     try {
-      to(scratch).generating(generating).in(form).export(source, checkpoint);
-      return converter.convert(scratch);
-    } catch (PerformerException e) {
-      throw e.getMessage().contains(scratch.toString())
-          ? new PerformerException(e.getMessage().replace(scratch.toString(), source.toString()), e)
-          : e;
+      List<String> notes = new ArrayList<>();
+      inTermsOf(
+          source,
+          scratch,
+          () -> {
+            var one = form.isAsItIs() ? form : form.keeping(List.of(converter.signature()));
+            Exporter whole = to(scratch).generating(generating).in(one);
+            notes.addAll(whole.export(source, checkpoint).notes());
+            notes.addAll(converter.convert(scratch));
+          });
+      return notes;
     } finally {
       AtomicFiles.discard(scratch);
+    }
+  }
+
+  /** Users know the source and the target, not what lies between them for a while. */
+  private static void inTermsOf(Path known, Path scratch, Runnable work) {
+    try {
+      work.run();
+    } catch (PerformerException e) {
+      String message = e.getMessage().replace(scratch.toString(), known.toString());
+      throw message.equals(e.getMessage()) ? e : new PerformerException(message, e);
     }
   }
 
@@ -195,13 +210,10 @@ public record Exporter(
     } else {
       Path whole = AtomicFiles.createDirectoryBeside(place);
       try {
-        write(source, weights, whole);
+        inTermsOf(place, whole, () -> write(source, weights, whole));
         var original = SavedModelDirectory.open(whole);
         parameters = ModelReadme.parameters(original);
-        notes.addAll(ServingGraph.export(original, form, staging));
-      } catch (PerformerException e) {
-        String message = e.getMessage().replace(whole.toString(), source.toString());
-        throw new PerformerException(message, e);
+        inTermsOf(source, whole, () -> notes.addAll(ServingGraph.export(original, form, staging)));
       } finally {
         AtomicFiles.discard(whole);
       }

@@ -129,11 +129,9 @@ final class ModelReadme {
 
   private Optional<String> pipelineTag() {
     if (task().isPresent()) {
-      return switch (task().get()) {
-        case CLASSIFICATION, MULTI_LABEL -> Optional.of("text-classification");
-        case TOKEN_CLASSIFICATION -> Optional.of("token-classification");
-        case REGRESSION -> Optional.empty();
-      };
+      TaskCard.Kind kind = task().get();
+      String tag = kind.isOfTokens() ? "token-classification" : "text-classification";
+      return kind.hasNumbers() ? Optional.empty() : Optional.of(tag);
     }
     boolean hasVectors = of(ModelCard::embedding).isPresent();
     return hasVectors

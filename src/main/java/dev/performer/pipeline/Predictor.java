@@ -1,7 +1,5 @@
 package dev.performer.pipeline;
 
-import static dev.performer.PerformerException.require;
-
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
 import dev.performer.data.TokenizedSequences;
@@ -22,6 +20,9 @@ import java.util.function.UnaryOperator;
  * changes variables.
  */
 public final class Predictor implements AutoCloseable {
+  /** The field of rows with the names of what a model guesses. */
+  public static final String PREDICTION = "prediction";
+
   private static final int BATCH = 8;
 
   private final Model model;
@@ -69,8 +70,12 @@ public final class Predictor implements AutoCloseable {
    * @throws PerformerException if a name, type or shape does not fit, or the model fails
    */
   public Map<String, NpyArray> predict(Map<String, NpyArray> inputs) {
+    return predict(signature(), inputs);
+  }
+
+  private String signature() {
     String given = model.options().signature();
-    return predict(given == null ? ImportedModel.DEFAULT_SIGNATURE : given, inputs);
+    return given == null ? ImportedModel.DEFAULT_SIGNATURE : given;
   }
 
   /** Runs a signature. */
@@ -104,10 +109,17 @@ public final class Predictor implements AutoCloseable {
   public Map<String, NpyArray> predict(TokenInput input, TokenizedSequences sequences, int batch) {
     var rows = new TokenInput.Runner(runner, input);
     List<String> names = rows.rowOutputs();
-    var all = input.signature().outputs().values();
-    String none = "%s: signature %s has no output with a row for each sequence; it has %s";
-    require(!names.isEmpty(), none, model.path(), input.signature().name(), all);
     return rows.run(sequences, batch, true, names, (outputs, ids, length) -> outputs);
+  }
+
+  /** What it gives for many rows of sequences; it stays usable as long as this. */
+  public RowModel rows(TokenInput input) {
+    return new PredictedRows(this, new TokenInput.Runner(runner, input));
+  }
+
+  /** The same for rows of the arrays that a signature takes. */
+  public RowModel rows() {
+    return new PredictedArrays(this, model.directory().signature(signature()));
   }
 
   /**

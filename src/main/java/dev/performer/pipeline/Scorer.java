@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
 
@@ -123,17 +122,28 @@ public final class Scorer implements AutoCloseable {
 
   /** The same. @param turn runs before each run of the model; what it throws ends all */
   public List<Score> score(TokenizedSequences sequences, int batch, Runnable turn) {
-    List<int[]> ids = sequences.ids();
-    requireKnown(ids, sequences.source());
-    List<Guessed> all = guessed(sequences.encodings());
+    try {
+      requireKnown(sequences.ids());
+    } catch (PerformerException e) {
+      throw e.in(sequences.source());
+    }
+    return score(sequences.encodings(), 0, batch, turn);
+  }
+
+  /** The same, padded to a length at least. */
+  List<Score> score(List<Tokenizer.Encoding> sequences, int length, int batch, Runnable turn) {
+    List<int[]> ids = sequences.stream().map(Tokenizer.Encoding::ids).toList();
+    requireKnown(ids);
+    List<Guessed> all = guessed(sequences);
     int shift = model.isCausal() && !model.shiftsInputs() ? 1 : 0;
     List<double[]> tokens = ids.stream().map(row -> new double[row.length]).toList();
     int[] counted = new int[ids.size()];
     for (int next = 0; next < all.size(); ) {
       turn.run();
-      int rows = rows(ids.get(all.get(next).sequence).length, batch);
+      int longest = Math.max(length, ids.get(all.get(next).sequence).length);
+      int rows = rows(longest, batch);
       List<Guessed> part = all.subList(next, Math.min(all.size(), next + rows));
-      Logits logits = run(part.stream().map(guessed -> given(guessed, ids)).toList());
+      Logits logits = run(part.stream().map(guessed -> given(guessed, ids)).toList(), length);
       for (int r = 0; r < part.size(); r++) {
         Guessed guessed = part.get(r);
         int[] right = ids.get(guessed.sequence);
@@ -166,7 +176,8 @@ public final class Scorer implements AutoCloseable {
     boolean isThere = position >= 0 && position < own;
     require(isThere, "the text has %d tokens, so none at position %d", own, position);
     int place = encoding.start() + position;
-    Logits logits = run(List.of(given(new Guessed(0, place, place + 1), List.of(encoding.ids()))));
+    var hidden = given(new Guessed(0, place, place + 1), List.of(encoding.ids()));
+    Logits logits = run(List.of(hidden), 0);
     List<String> tokens = vocabulary.tokens();
     return IntStream.range(0, Math.min(tokens.size(), logits.size()))
         .mapToObj(id -> new Guess(tokens.get(id), Math.exp(logits.logProbability(0, place, id))))
@@ -175,15 +186,19 @@ public final class Scorer implements AutoCloseable {
         .toList();
   }
 
-  /** Arrays 'tokens' [N, L] and 'lengths' [N] of sequences. */
-  public Map<String, NpyArray> arrays(TokenizedSequences sequences) {
-    return runner.arrays(sequences, sequences.longest());
+  /**
+   * What it gives for many rows; it stays usable as long as this.
+   *
+   * @param perToken whether tables have the log-likelihood of each token, too
+   */
+  public RowModel rows(boolean perToken) {
+    return new ScoredRows(this, model, perToken);
   }
 
-  private void requireKnown(List<int[]> sequences, String source) {
+  private void requireKnown(List<int[]> sequences) {
     int largest = sequences.stream().flatMapToInt(Arrays::stream).max().orElse(0);
-    String text = "%s: token id %d is not in the vocabulary, which has %d";
-    require(largest < vocabulary.size(), text, source, largest, vocabulary.size());
+    String text = "token id %d is not in the vocabulary, which has %d";
+    require(largest < vocabulary.size(), text, largest, vocabulary.size());
   }
 
   /** Causal models guess all tokens of a sequence at once, masked ones each on its own. */
@@ -222,8 +237,8 @@ public final class Scorer implements AutoCloseable {
     return input().rows((int) Math.max(1, Math.min(batch, MOST_BYTES / bytes)));
   }
 
-  private Logits run(List<int[]> rows) {
-    int length = input().length(TokenInput.Runner.longest(rows));
+  private Logits run(List<int[]> rows, int least) {
+    int length = input().length(Math.max(least, TokenInput.Runner.longest(rows)));
     String name = model.tensors().logits();
     NpyArray logits = runner.run(rows, length, List.of(name)).get(name);
     if (logits == null || logits.shape().length != 3 || logits.shape()[1] != length) {

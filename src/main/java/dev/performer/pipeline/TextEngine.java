@@ -151,7 +151,7 @@ public final class TextEngine implements AutoCloseable {
     System.arraycopy(more, 0, ids, old.length, more.length);
     int count = request.maxTokens().orElse(texts.usualTokens(ids.length));
     GenerationSession session = texts.session();
-    session.check(List.of(ids), count);
+    session.check(List.of(ids), Math.max(1, count)); // also a prompt alone is read to its end
     TokenRequest tokens =
         new TokenRequest(
             ids,

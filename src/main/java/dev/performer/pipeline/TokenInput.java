@@ -3,8 +3,10 @@ package dev.performer.pipeline;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.data.Field;
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
+import dev.performer.data.RowFormat;
 import dev.performer.data.TokenizedSequences;
 import dev.performer.data.Tokenizer;
 import dev.performer.savedmodel.InputFeed;
@@ -45,6 +47,20 @@ public record TokenInput(
     List<String> notes) {
   /** Longer sequences are cropped where no length is given. */
   public static final int DEFAULT_LENGTH = 1024;
+
+  /** Tokens of rows, in arrays. */
+  static final Field LENGTHS = Field.number("lengths", NpyType.INT32).in(RowFormat.NPZ);
+
+  /** The ids of rows. @param isInTables whether tables have them, or arrays alone */
+  Field tokens(boolean isInTables) {
+    long pad = tokenizer.vocabulary().pad().orElse(0);
+    Field ids = Field.numbers("tokens", NpyType.INT32, 1, 0, true).padded(pad);
+    return isInTables ? ids.in(RowFormat.NPZ, RowFormat.PARQUET) : ids.in(RowFormat.NPZ);
+  }
+
+  static NpyArray number(int value) {
+    return NpyArray.of(new int[] {value});
+  }
 
   static TokenInput of(
       Model model, SignatureSpec spec, LanguageModel fed, Tokenizer tokenizer, List<String> notes) {
@@ -198,11 +214,16 @@ public record TokenInput(
       return outputs;
     }
 
-    /** The outputs that have a row for each sequence, as far as their shapes tell. */
+    /** The outputs that have a row for each sequence, as far as their shapes tell; sorted. */
     List<String> rowOutputs() {
       TensorSpec tokens = input.signature().input(input.tokens());
       var outputs = input.signature().outputs().values().stream();
-      return outputs.filter(o -> o.follows(tokens, 1)).map(TensorSpec::name).toList();
+      List<String> names =
+          outputs.filter(o -> o.follows(tokens, 1)).map(TensorSpec::name).sorted().toList();
+      Object all = input.signature().outputs().values();
+      String none = "%s: signature %s has no output with a row for each sequence; it has %s";
+      require(!names.isEmpty(), none, input.model(), input.signature().name(), all);
+      return names;
     }
 
     /**

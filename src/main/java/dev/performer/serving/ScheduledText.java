@@ -94,7 +94,7 @@ final class ScheduledText {
 
   boolean endsIfCancelled(Supplier<TextState> states) {
     try {
-      if (listener.isCancelled()) {
+      if (!over && listener.isCancelled()) {
         end(End.CANCELLED, states);
       }
     } catch (RuntimeException e) {

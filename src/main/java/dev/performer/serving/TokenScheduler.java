@@ -7,9 +7,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Continues texts that come and go: each turn reads a piece of a prompt and then one token of every
@@ -23,8 +26,7 @@ public final class TokenScheduler implements AutoCloseable {
   private final PrefixCache cache;
   private final Deque<ScheduledText> reading = new ArrayDeque<>();
   private final List<ScheduledText> joining = new ArrayList<>();
-  private List<ScheduledText> running = new ArrayList<>();
-  private Decoder.Batch batch; // of those that run
+  private final Map<Integer, RunningTexts> batches = new TreeMap<>(); // by how long texts become
   private long debt; // nanoseconds of long prompts that steps have not had yet
   private final AtomicLong steps = new AtomicLong();
   private final AtomicLong generated = new AtomicLong();
@@ -50,8 +52,7 @@ public final class TokenScheduler implements AutoCloseable {
 
   /** How many texts are on their way. */
   public int size() {
-    long open = running.stream().filter(text -> !text.over()).count();
-    return reading.size() + joining.size() + (int) open;
+    return reading.size() + joining.size() + (int) running().filter(text -> !text.over()).count();
   }
 
   /** Steps of the batch so far. */
@@ -83,9 +84,13 @@ public final class TokenScheduler implements AutoCloseable {
   public void turn() {
     reading.removeIf(text -> text.endsIfCancelled(() -> null));
     joining.removeIf(text -> text.endsIfCancelled(() -> null));
-    running.forEach(text -> text.endsIfCancelled(() -> null));
+    running().forEach(text -> text.endsIfCancelled(() -> null));
     read();
     step();
+  }
+
+  private Stream<ScheduledText> running() {
+    return batches.values().stream().flatMap(batch -> batch.texts().stream());
   }
 
   /** A piece of some texts that can be read together, each in its turn. */
@@ -100,7 +105,7 @@ public final class TokenScheduler implements AutoCloseable {
         place(text);
         continue;
       }
-      if (debt > 0 && !running.isEmpty() && !text.isBeginning()) {
+      if (debt > 0 && !batches.isEmpty() && !text.isBeginning()) {
         reading.add(text);
         continue;
       }
@@ -214,7 +219,7 @@ public final class TokenScheduler implements AutoCloseable {
     }
   }
 
-  private static RuntimeException failure(Throwable e) {
+  static RuntimeException failure(Throwable e) {
     String text = "the model does not run: %s";
     return e instanceof PerformerException known
         ? known
@@ -222,70 +227,43 @@ public final class TokenScheduler implements AutoCloseable {
   }
 
   private void step() {
-    rejoin();
-    if (running.isEmpty()) {
-      return;
-    }
-    float[] logits;
-    long start = System.nanoTime();
-    try {
-      logits = batch.step(running.stream().mapToInt(ScheduledText::next).toArray());
-    } catch (RuntimeException | OutOfMemoryError e) {
-      running.forEach(text -> text.fail(failure(e)));
-      rejoin();
-      return;
-    }
-    steps.incrementAndGet();
-    int width = logits.length / running.size();
-    for (int r = 0; r < running.size(); r++) {
-      ScheduledText text = running.get(r);
-      promptTokens.addAndGet(text.reads() ? 1 : 0);
-      text.step();
-      int row = r;
-      float[] own = Arrays.copyOfRange(logits, r * width, (r + 1) * width);
-      take(text, own, () -> batch.take(row, text.readIds()));
-    }
-    debt -= System.nanoTime() - start;
-    if (running.stream().allMatch(ScheduledText::over)) {
-      rejoin();
-    }
-  }
-
-  /** States are copied only where texts come or go. */
-  private void rejoin() {
-    int[] kept = IntStream.range(0, running.size()).filter(r -> !running.get(r).over()).toArray();
-    if (kept.length == running.size() && joining.isEmpty()) {
-      return;
-    }
-    Decoder.Batch before = batch;
-    batch = null;
-    List<ScheduledText> all = new ArrayList<>();
-    IntStream.of(kept).forEach(r -> all.add(running.get(r)));
-    all.addAll(joining);
-    try {
-      if (!all.isEmpty()) {
-        batch = decoder.join(before, kept, joining.stream().map(ScheduledText::state).toList());
-      } else if (before != null) {
-        before.close();
-      }
-      joining.forEach(ScheduledText::leave);
-      running = all;
-    } catch (RuntimeException | OutOfMemoryError e) {
-      all.forEach(text -> text.fail(failure(e)));
-      running = new ArrayList<>();
+    Map<Integer, List<ScheduledText>> comers = new TreeMap<>();
+    for (ScheduledText text : joining) {
+      int batch = batch(text);
+      comers.computeIfAbsent(batch, key -> new ArrayList<>()).add(text);
+      batches.computeIfAbsent(batch, key -> new RunningTexts(decoder));
     }
     joining.clear();
+    batches.forEach((key, batch) -> batch.join(comers.getOrDefault(key, List.of())));
+    batches.values().removeIf(batch -> batch.texts().isEmpty());
+    long start = System.nanoTime();
+    for (RunningTexts batch : batches.values()) {
+      promptTokens.addAndGet(batch.texts().stream().filter(ScheduledText::reads).count());
+      batch.step(this::take);
+      steps.incrementAndGet();
+    }
+    batches.values().removeIf(batch -> batch.texts().isEmpty());
+    debt -= System.nanoTime() - start;
+  }
+
+  /**
+   * A short text would be padded to the longest, where states grow: such ones run by themselves.
+   */
+  private int batch(ScheduledText text) {
+    long most = text.request().ids().length + (long) text.request().maxTokens();
+    return decoder.readsTogether() ? 0 : (64 - Long.numberOfLeadingZeros(most >> 8)) / 2;
   }
 
   /** Ends every text. */
   public void fail(PerformerException why) {
     List<ScheduledText> all = new ArrayList<>(reading);
     all.addAll(joining);
-    all.addAll(running);
+    running().forEach(all::add);
     reading.clear();
     joining.clear();
     all.stream().filter(text -> !text.over()).forEach(text -> text.fail(why));
-    rejoin();
+    batches.values().forEach(batch -> batch.join(List.of()));
+    batches.clear();
   }
 
   /** Ends every text, and frees what is kept. */

@@ -23,6 +23,9 @@ import java.util.concurrent.TimeUnit;
 
 /** A server in a process of its own, which ends with this one. */
 final class ServerProcess implements AutoCloseable {
+  /** Stands for the port in the arguments. */
+  static final String PORT = "{port}";
+
   private static final Duration START = Duration.ofMinutes(2);
 
   private final Process process;
@@ -38,7 +41,7 @@ final class ServerProcess implements AutoCloseable {
   /**
    * Starts one and waits until it is ready.
    *
-   * @param serve its main class and the arguments before the others
+   * @param serve its main class and arguments, of which one is {@link #PORT}
    */
   static ServerProcess start(List<String> serve, List<String> more, Path folder)
       throws IOException {
@@ -49,8 +52,8 @@ final class ServerProcess implements AutoCloseable {
     command.add("-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
     command.add(ServerProcess.class.getName());
-    command.addAll(serve);
-    command.addAll(List.of("--port", Integer.toString(port), "--no-grpc"));
+    String number = Integer.toString(port);
+    serve.forEach(word -> command.add(word.equals(PORT) ? number : word));
     command.addAll(more);
     Path log = folder.resolve("server.log");
     var builder = new ProcessBuilder(command).redirectErrorStream(true);

@@ -32,10 +32,15 @@ import java.util.stream.Collectors;
  * prefix, open sessions. Models have random weights.
  *
  * @param seconds of a load; half of them warm it up before
- * @param serve main class and first arguments of the server
+ * @param serve main class and arguments of a server, the port being {@link #PORT}
+ * @param unbatched more arguments, for a server that runs each call alone
  */
-public record ServingBenchmark(Size size, double seconds, List<String> serve)
+public record ServingBenchmark(
+    Size size, double seconds, List<String> serve, List<String> unbatched)
     implements Benchmark<ServingBenchmark.Case> {
+  /** Stands for the port in the server's arguments. */
+  public static final String PORT = ServerProcess.PORT;
+
   private static final List<Integer> CLIENTS = List.of(1, 8, 64);
   private static final List<Integer> STREAMS = List.of(1, 16, 64);
 
@@ -97,7 +102,9 @@ public record ServingBenchmark(Size size, double seconds, List<String> serve)
   }
 
   private Case of(Kind kind, int clients) {
-    return new Case(kind, clients, size, seconds, serve, null);
+    List<String> command = new ArrayList<>(serve);
+    command.addAll(kind == Kind.PREDICT_UNBATCHED ? unbatched : List.of());
+    return new Case(kind, clients, size, seconds, command, null);
   }
 
   @Override
@@ -213,10 +220,7 @@ public record ServingBenchmark(Size size, double seconds, List<String> serve)
         Path model = folder.resolve(NAME);
         boolean isPrediction = kind == Kind.PREDICT || kind == Kind.PREDICT_UNBATCHED;
         RandomModel.write(keys(isPrediction), isPrediction ? null : card(), model);
-        List<String> more = new ArrayList<>(List.of(NAME + "=" + model));
-        if (kind == Kind.PREDICT_UNBATCHED) {
-          more.add("--no-batching");
-        }
+        var more = List.of(NAME + "=" + model);
         try (var server = ServerProcess.start(serve, more, folder)) {
           var load = new ServerLoad(server.address());
           return new Case(kind, clients, size, loadSeconds, serve, measured(server, load));

@@ -217,8 +217,8 @@ class PerformerCommandsTest {
     Path out = folder.resolve("y.npz");
     CommandLineRun.of("predict", model, "--inputs", inputs, "--output", out)
         .failed(1, "65 tokens a row", "takes 64 at most");
-    CommandLineRun.of("predict", model, "--inputs", VALID, "--output", out)
-        .failed(1, "but the model takes 64", "--length 64");
+    CommandLineRun.of("predict", model, "--inputs", VALID, "--output", out, "--length", 128)
+        .failed(1, "at most 64 tokens, not 128", "--length 64");
     CommandLineRun.of("evaluate", model, "--data", VALID, "--length", 128)
         .failed(1, "at most 64 tokens, not 128");
     CommandLineRun.of(

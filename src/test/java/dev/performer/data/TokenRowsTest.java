@@ -66,7 +66,7 @@ class TokenRowsTest {
     refused(npz(null, ints(1, 1, 1)), "has no array 'tokens'", "mask");
     refused(npz(NpyArray.of(new int[] {1, 2}, 2), null), "tokens is", "expected [N, L]");
     refused(npz(ints(1, 2, 1, 2), ints(1, 1, 1)), "mask is");
-    refused(npz(ints(1, 3, 1, 2, 3), ints(1, 3, 1, 0, 1)), "row 0 of mask", "padding stands at");
+    refused(npz(ints(1, 3, 1, 2, 3), ints(1, 3, 1, 0, 1)), "row 0: mask", "padding stands at");
     refused(npz(ints(1, 2, 1, 2), ints(1, 2, 0, 0)), "holds no sequence");
     refused(npz(ints(0, 2), null), "holds no sequence");
     refused(npz(NpyArray.of(new float[] {1, Float.NaN}, 1, 2), null), "holds NaN");

@@ -95,6 +95,22 @@ class SessionsTest extends TextEngines {
   }
 
   @Test
+  void aPromptIsAsLongAsThePositionsAtMost() {
+    with(
+        FAVOR.replace("rotary", "learned").replace("maxLength: 400", "maxLength: 12"),
+        OPTIONS,
+        (engine, model) -> {
+          String id = engine.sessions().open(TextRequest.of("MKTAYIAKQRQI")).id();
+          assertThat(Texts.run(engine, greedy("", 1).withSession(id)).tokens()).hasSize(1);
+          assertThatThrownBy(() -> engine.sessions().open(TextRequest.of("MKTAYIAKQRQIS")))
+              .hasMessageContaining("shorten the prompt");
+          assertThatThrownBy(() -> engine.submit(greedy("", 1).withSession(id), new Texts()))
+              .hasMessageContaining("12 positions");
+          assertThat(engine.sessions().get(id).tokens()).isEqualTo(13);
+        });
+  }
+
+  @Test
   void memoryAndTimeAreLimited() {
     with(
         FAVOR,

@@ -16,6 +16,7 @@ final class Texts implements TextEngine.Listener {
   final List<Token> prompt = new ArrayList<>();
   final List<Token> tokens = new ArrayList<>();
   private final CompletableFuture<Finished> end = new CompletableFuture<>();
+  private volatile boolean isHeardTooOften;
   private final Consumer<Token> onToken;
 
   Texts() {
@@ -47,6 +48,7 @@ final class Texts implements TextEngine.Listener {
 
   private void requireOpen() {
     if (end.isDone()) {
+      isHeardTooOften = true;
       throw new IllegalStateException("a call after the last one");
     }
   }
@@ -61,6 +63,10 @@ final class Texts implements TextEngine.Listener {
   public void failed(PerformerException why) {
     requireOpen();
     end.completeExceptionally(why);
+  }
+
+  boolean isHeardTooOften() {
+    return isHeardTooOften;
   }
 
   boolean isOver() {

@@ -14,7 +14,11 @@ import org.junit.jupiter.api.Test;
 class ServingBenchmarkTest {
   private final Benchmark.Size size = new Benchmark.Size(1, 2, 8, 8);
   private final ServingBenchmark benchmark =
-      new ServingBenchmark(size, 1, List.of(Main.class.getName(), "serve"));
+      new ServingBenchmark(
+          size,
+          1,
+          List.of(Main.class.getName(), "serve", "--no-grpc", "--port", ServingBenchmark.PORT),
+          List.of("--no-batching"));
 
   private Case measured(Kind kind, int clients) throws IOException {
     return new Case(kind, clients, size, 1, benchmark.serve(), null).measure();

@@ -116,7 +116,7 @@ final class SessionRoutes {
     }
   }
 
-  static ObjectNode shown(Lease lease, Session session) {
+  private static ObjectNode shown(Lease lease, Session session) {
     return Json.object()
         .put("id", session.id() + "." + lease.model().version())
         .put("model", lease.model().name())
@@ -125,6 +125,15 @@ final class SessionRoutes {
         .put("bytes", session.bytes())
         .put("created", session.created().toString())
         .put("expires", session.expires().toString());
+  }
+
+  /** Null where it ended while its text went on. */
+  static ObjectNode shownIfOpen(Lease lease, TextEngine engine, String id) {
+    try {
+      return shown(lease, engine.sessions().get(id));
+    } catch (NotFoundException e) {
+      return null;
+    }
   }
 
   private void list(Call call) {

@@ -184,7 +184,7 @@ public final class TextApi implements Api {
             ObjectNode answer = answer(lease).put("seed", generation.sampling().seed());
             return session == null
                 ? answer
-                : answer.set("session", SessionRoutes.shown(lease, engine.sessions().get(session)));
+                : answer.set("session", SessionRoutes.shownIfOpen(lease, engine, session));
           };
       new GenerateCall(call, engine, fields.flag("stream", false), head)
           .submit(requests, lease::close);
