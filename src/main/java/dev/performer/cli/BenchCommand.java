@@ -7,6 +7,7 @@ import dev.performer.study.AttentionBenchmark;
 import dev.performer.study.Benchmark;
 import dev.performer.study.BenchmarkedAttention;
 import dev.performer.study.GenerationBenchmark;
+import dev.performer.study.RowsBenchmark;
 import dev.performer.study.ServingBenchmark;
 import dev.performer.study.TrainingBenchmark;
 import dev.performer.study.TrainingBenchmark.Compute;
@@ -14,6 +15,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -55,21 +57,32 @@ final class BenchCommand extends PerformerCommand {
           "Measure a server under load from another process: requests and tokens a second by clients, with batching and without; far positions, known prefixes, open sessions.")
   private boolean serve;
 
+  @Option(
+      names = "--rows",
+      paramLabel = "N",
+      description =
+          "Measure embed, score and predict on a file of N rows, as they come and each row alone.")
+  private Integer rows;
+
   @Option(names = "--seconds", description = "With --serve: how long each load is measured.")
   private double seconds = 8;
 
   @Option(names = "--batch", description = "Batch size B.")
   private int batch = 1;
 
-  @Option(names = "--heads", description = "Heads H (default: 8; with --train and --serve 4).")
+  @Option(
+      names = "--heads",
+      description = "Heads H (default: 8; with --train, --serve and --rows 4).")
   private Integer heads;
 
-  @Option(names = "--head-size", description = "Head size D.")
-  private int headSize = 64;
+  @Option(
+      names = "--head-size",
+      description = "Head size D (default: 64; with --serve and --rows 32).")
+  private Integer headSize;
 
   @Option(
       names = "--features",
-      description = "M, directions (default: 256; with --train and --serve 128).")
+      description = "M, directions (default: 256; with --train 128, with --serve and --rows 64).")
   private Integer features;
 
   @Option(names = "--attention", split = ",", description = "exact, or kernels of FAVOR+.")
@@ -91,15 +104,33 @@ final class BenchCommand extends PerformerCommand {
   }
 
   private Benchmark<?> benchmark() {
-    int kinds = (train ? 1 : 0) + (generate ? 1 : 0) + (serve ? 1 : 0);
-    requireUsage(kinds <= 1, "--train, --generate and --serve exclude each other");
+    int kinds = (train ? 1 : 0) + (generate ? 1 : 0) + (serve ? 1 : 0) + (rows != null ? 1 : 0);
+    requireUsage(kinds <= 1, "--train, --generate, --serve and --rows exclude each other");
     requireUsage(train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
-    int h = heads != null ? heads : train || serve ? 4 : 8;
-    int m = features != null ? features : train || serve ? 128 : 256;
+    boolean isSmall = serve || rows != null;
+    int h = heads != null ? heads : train || isSmall ? 4 : 8;
+    int m = features != null ? features : train ? 128 : isSmall ? 64 : 256;
+    int d = headSize != null ? headSize : isSmall ? 32 : 64;
     Benchmark.Size size =
         checked(
-            "--batch, --heads, --head-size, --features",
-            () -> new Benchmark.Size(batch, h, headSize, m));
+            "--batch, --heads, --head-size, --features", () -> new Benchmark.Size(batch, h, d, m));
+    if (rows != null) {
+      String main = Main.class.getName();
+      var arguments = List.of(RowsBenchmark.MODEL, "--data", RowsBenchmark.INPUT);
+      var commands =
+          Stream.of("embed", "score", "predict")
+              .map(
+                  name ->
+                      Stream.of(
+                              List.of(main, name),
+                              arguments,
+                              List.of("--output", RowsBenchmark.OUTPUT))
+                          .flatMap(List::stream)
+                          .toList())
+              .toList();
+      return checked(
+          "--rows", () -> new RowsBenchmark(size, rows, commands, List.of("--batch", "1")));
+    }
     if (serve) {
       String port = ServingBenchmark.PORT;
       var server = List.of(Main.class.getName(), "serve", "--no-grpc", "--port", port);

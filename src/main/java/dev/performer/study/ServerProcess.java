@@ -46,17 +46,12 @@ final class ServerProcess implements AutoCloseable {
   static ServerProcess start(List<String> serve, List<String> more, Path folder)
       throws IOException {
     int port = freePort();
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(List.of("-Xrs", "-Xmx2g", "-XX:+UseSerialGC"));
-    command.add("-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
-    command.addAll(List.of("-cp", System.getProperty("java.class.path")));
-    command.add(ServerProcess.class.getName());
     String number = Integer.toString(port);
-    serve.forEach(word -> command.add(word.equals(PORT) ? number : word));
-    command.addAll(more);
+    List<String> words = new ArrayList<>();
+    serve.forEach(word -> words.add(word.equals(PORT) ? number : word));
+    words.addAll(more);
     Path log = folder.resolve("server.log");
-    var builder = new ProcessBuilder(command).redirectErrorStream(true);
+    var builder = fork(words).redirectErrorStream(true);
     Process process = builder.redirectOutput(log.toFile()).start();
     var server = new ServerProcess(process, log, URI.create("http://127.0.0.1:" + port));
     try {
@@ -66,6 +61,18 @@ final class ServerProcess implements AutoCloseable {
       server.close();
       throw e;
     }
+  }
+
+  /** A process that ends with this one. @param words a main class and its arguments */
+  static ProcessBuilder fork(List<String> words) {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(List.of("-Xrs", "-Xmx2g", "-XX:+UseSerialGC"));
+    command.add("-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
+    command.addAll(List.of("-cp", System.getProperty("java.class.path")));
+    command.add(ServerProcess.class.getName());
+    command.addAll(words);
+    return new ProcessBuilder(command);
   }
 
   private static int freePort() throws IOException {

@@ -243,7 +243,7 @@ public record ServingBenchmark(
     }
 
     /** Of a model that never ends a text. */
-    private static ModelCard card() {
+    static ModelCard card() {
       var lm = new LanguageModel(null, null, null, null, null, null, null, null, null, false);
       var words = ModelCards.vocabulary(ProteinVocabulary.GOOGLE_NAME, ProteinVocabulary.google());
       return ModelCard.of(null, words, lm, null);
@@ -326,7 +326,7 @@ public record ServingBenchmark(
       return (load.events(COMPLETION, body)[0] - start) / 1e6;
     }
 
-    private static String letters(long seed, int count) {
+    static String letters(long seed, int count) {
       String all = "ACDEFGHIKLMNPQRSTVWY";
       var random = new SplittableRandom(seed).ints(count, 0, all.length());
       return random.mapToObj(i -> all.substring(i, i + 1)).collect(Collectors.joining());
