@@ -55,8 +55,8 @@ final class ServeCommand extends PerformerCommand {
 
   @Override
   public Integer call() throws InterruptedException {
-    requireUsage(
-        models.isEmpty() == (modelsFile != null), "give either models or --models FILE, not both");
+    requireUsage(models.isEmpty() || modelsFile == null, "give models or --models FILE, not both");
+    requireUsage(!models.isEmpty() || modelsFile != null, "give a model, or --models FILE");
     GRPC.setLevel(Level.OFF); // it logs what broken clients send, with stack traces
     try (Interruption interruption = new Interruption();
         PerformerServer server = PerformerServer.start(options())) {
@@ -69,7 +69,8 @@ final class ServeCommand extends PerformerCommand {
       String grpc = server.grpcPort() < 0 ? null : network.address(server.grpcPort());
       var ready = new Ready(network.url(server.port()), grpc, names);
       String shown = grpc == null ? "" : " grpc://" + grpc;
-      print("ready: %s%s (%s)", ready.url, shown, String.join(", ", names));
+      String state = server.models().isReady() ? "ready" : "listening, not ready";
+      print("%s: %s%s (%s)", state, ready.url, shown, String.join(", ", names));
       done(ready);
       if (check) {
         return 0;

@@ -78,6 +78,11 @@ public final class Model {
     return new Model(SavedModelDirectory.open(ModelLocation.savedModel(path)), options);
   }
 
+  /** Whether a path is a checkpoint, which has to be imported before it is a model. */
+  public static boolean isCheckpoint(Path path) {
+    return ModelLocation.isCheckpoint(path);
+  }
+
   /** Whether a path is the directory of a run, finished or not. */
   public static boolean isRun(Path path) {
     return ModelLocation.isRun(path);

@@ -48,7 +48,7 @@ final class ModelLocation {
             && Files.isDirectory(path.resolve("checkpoints"));
   }
 
-  private static boolean isCheckpoint(Path path) {
+  static boolean isCheckpoint(Path path) {
     if (!Files.exists(path) || Files.isDirectory(path.resolve("variables"))) {
       return false; // a damaged SavedModel holds a checkpoint, too
     }

@@ -12,7 +12,7 @@ import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.serving.GenerationSession;
 import java.util.Arrays;
-import java.util.LinkedHashSet;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -66,8 +66,14 @@ record TextModel(
     var encoder = tokenizer.encoder();
     int[] ids = encoder.encode(text);
     if (encoder instanceof ResidueEncoder residues) {
-      Set<Character> lacking = new LinkedHashSet<>(residues.unknown().keySet());
-      lacking.addAll(residues.dropped().keySet());
+      Set<Character> unread = new HashSet<>(residues.unknown().keySet());
+      unread.addAll(residues.dropped().keySet());
+      List<String> lacking =
+          text.codePoints()
+              .mapToObj(Character::toString)
+              .filter(letter -> unread.contains(letter.charAt(0)))
+              .distinct()
+              .toList();
       Vocabulary known = tokenizer.vocabulary();
       String found = "the prompt '%s' has letters that the model's vocabulary lacks: %s; it has %s";
       String letters = String.join("", known.decode(known.ordinaryIds()));

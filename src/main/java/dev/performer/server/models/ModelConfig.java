@@ -109,9 +109,13 @@ public record ModelConfig(List<Served> models, Path file) {
       isNamed = isNamed && !Files.exists(Path.of(argument));
       Path path = Path.of(isNamed ? argument.substring(sign + 1) : argument);
       require(Files.exists(path), "%s does not exist", path);
-      if (!VersionFolder.isBase(path)) {
+      if (!VersionFolder.isBase(path) || Model.isCheckpoint(path)) {
         Model.open(path); // says what is wrong with it
       }
+      var folder = new VersionFolder(path);
+      String hidden =
+          "%s: no folder in it has a version's number for its name; name the model in it, %s";
+      folder.unnumbered().ifPresent(model -> require(false, hidden, path, model));
       String name = isNamed ? argument.substring(0, sign) : name(path);
       models.add(new Served(name, path, new Policy.Latest(1), Map.of()));
     }

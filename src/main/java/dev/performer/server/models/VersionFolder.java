@@ -8,7 +8,9 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Comparator;
 import java.util.NavigableMap;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 
@@ -48,6 +50,20 @@ record VersionFolder(Path base) {
       throw e.getCause();
     }
     return found;
+  }
+
+  /** A model in a folder without versions, where it would never be served. */
+  Optional<Path> unnumbered() {
+    try (Stream<Path> children = Files.list(base)) {
+      return !isBase(base) || !versions().isEmpty()
+          ? Optional.empty()
+          : children
+              .filter(child -> !child.getFileName().toString().startsWith("."))
+              .filter(child -> Files.exists(child.resolve(GRAPH)))
+              .min(Comparator.naturalOrder());
+    } catch (IOException | UncheckedIOException e) {
+      return Optional.empty(); // what cannot be read is told when it is loaded
+    }
   }
 
   /** A path with its files, their sizes and ages: what changes while something is written there. */

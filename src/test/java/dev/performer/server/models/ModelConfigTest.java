@@ -117,4 +117,21 @@ class ModelConfigTest {
     assertThatThrownBy(() -> ModelConfig.of(List.of(folder + "/none")))
         .hasMessageEndingWith("does not exist");
   }
+
+  @Test
+  void aFolderWithoutVersionsMayWaitForThemButHoldsNothingElse() throws IOException {
+    Path base = Files.createDirectories(folder.resolve("base"));
+    Files.writeString(base.resolve("README.md"), "versions come here");
+    assertThat(ModelConfig.of(List.of("" + base)).models()).hasSize(1);
+    Path model = Files.createDirectories(base.resolve("saved_model"));
+    Files.createFile(model.resolve("saved_model.pb"));
+    assertThatThrownBy(() -> ModelConfig.of(List.of("" + base)))
+        .hasMessage(
+            "%s: no folder in it has a version's number for its name; name the model in it, %s",
+            base, model);
+    Files.move(model, base.resolve(".1.part"));
+    assertThat(ModelConfig.of(List.of("" + base)).models()).hasSize(1);
+    assertThatThrownBy(() -> ModelConfig.of(List.of("savedmodels/checkpoints/lm_relu")))
+        .hasMessageContaining("is a checkpoint, not a model; import it");
+  }
 }

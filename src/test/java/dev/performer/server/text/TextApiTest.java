@@ -219,6 +219,13 @@ class TextApiTest {
   }
 
   @Test
+  void namesLettersThatAreUnknownWhole() {
+    String error =
+        server.post(LM + ":generate", object("prompt", "M😀é")).json().path("error").asText();
+    assertThat(error).contains("lacks: [😀, é];");
+  }
+
+  @Test
   void aClientThatLeavesEndsItsTexts() throws Exception {
     String body = object("prompt", "M", "max_tokens", 100_000, "stream", true).toString();
     var request = server.request(LM + ":generate").POST(BodyPublishers.ofString(body)).build();
