@@ -104,6 +104,10 @@ class PerformerServerTest {
       assertThat(response.statusCode()).isEqualTo(404);
       assertThat(mapper.readTree(response.body()).path("error").isTextual()).as(path).isTrue();
     }
+    for (String path : List.of("/v1/responses", "/v1/audio/speech", "/v1/files/1/content")) {
+      JsonNode error = mapper.readTree(call(to(path)).body()).path("error");
+      assertThat(error.path("message").asText()).as(path).contains("no such path");
+    }
     for (String path : List.of("/v1/completions", "/v1/embeddings", "/v1/chat/completions")) {
       var response = call(to(path).POST(BodyPublishers.ofString("{")));
       assertThat(response.statusCode()).isEqualTo(400);
