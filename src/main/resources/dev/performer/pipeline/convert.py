@@ -43,8 +43,14 @@ def onnx(signature, file):
         outputs = signature(**dict(zip(keys, values)))
         return {names[key]: tf.identity(value) for key, value in outputs.items()}
 
-    tf2onnx.convert.from_function(served, served.input_signature, opset=OPSET, output_path=file)
-    format_.checker.check_model(file)
+    made, _ = tf2onnx.convert.from_function(served, served.input_signature, opset=OPSET)
+    # Constants beside the graph, as Keras keeps projections, come out as inputs.
+    for value, inside in served.get_concrete_function().graph.captures:
+        for place in [place for place in made.graph.input if place.name == inside.name]:
+            made.graph.input.remove(place)
+            made.graph.initializer.append(format_.numpy_helper.from_array(value.numpy(), inside.name))
+    format_.checker.check_model(made)
+    format_.save(made, file)
     return names
 
 
