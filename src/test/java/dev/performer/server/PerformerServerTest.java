@@ -1,6 +1,7 @@
 package dev.performer.server;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -13,6 +14,7 @@ import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -94,6 +96,14 @@ class PerformerServerTest {
     }
     assertThat(document.path("paths").has("/v1/models/{model}:predict")).isTrue();
     assertThat(document.path("paths").has("/v1/completions")).isTrue();
+  }
+
+  @Test
+  void sessionsAreNotSavedInAFile() {
+    Path file = Path.of("pom.xml");
+    assertThatThrownBy(() -> ServerOptions.DEFAULT.withSessionFolder(file))
+        .hasMessage("pom.xml is a file; sessions are saved in a folder");
+    assertThat(ServerOptions.DEFAULT.withSessionFolder(null).sessionFolder()).isNull();
   }
 
   @Test
