@@ -22,7 +22,8 @@ public interface RowSink {
    * @param fields of a row; those that the format has are written
    * @param tokens as the vocabulary writes them, for tables with a line for each token
    * @param least places that arrays have for a row's tokens at least
-   * @throws dev.performer.PerformerException if the format cannot hold them, or its library is missing
+   * @throws dev.performer.PerformerException if the format cannot hold them, or its library is
+   *     missing
    */
   static RowSink of(Path target, List<Field> fields, List<String> tokens, int least) {
     return switch (RowFormat.written(target)) {

@@ -1,8 +1,12 @@
 package dev.performer.server;
 
+import static dev.performer.PerformerException.require;
+
+import dev.performer.PerformerException;
 import dev.performer.server.http.HttpOptions;
 import dev.performer.server.models.ModelConfig;
 import dev.performer.server.models.RepositoryOptions;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Consumer;
@@ -52,8 +56,14 @@ public record ServerOptions(
     return new ServerOptions(models, repository, http, port, sessionFolder);
   }
 
-  /** The same with a folder for sessions. */
+  /**
+   * The same with a folder for sessions, which is made when the first is saved.
+   *
+   * @throws PerformerException if it is a file
+   */
   public ServerOptions withSessionFolder(Path folder) {
+    boolean canHold = folder == null || Files.isDirectory(folder) || !Files.exists(folder);
+    require(canHold, "%s is a file; sessions are saved in a folder", folder);
     return new ServerOptions(models, repository, http, grpcPort, folder);
   }
 

@@ -1,6 +1,7 @@
 package dev.performer.server;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -13,6 +14,7 @@ import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -97,12 +99,24 @@ class PerformerServerTest {
   }
 
   @Test
+  void sessionsAreNotSavedInAFile() {
+    Path file = Path.of("pom.xml");
+    assertThatThrownBy(() -> ServerOptions.DEFAULT.withSessionFolder(file))
+        .hasMessage("pom.xml is a file; sessions are saved in a folder");
+    assertThat(ServerOptions.DEFAULT.withSessionFolder(null).sessionFolder()).isNull();
+  }
+
+  @Test
   void errorsHaveTheShapeOfTheNearestApi() throws Exception {
     var mapper = new ObjectMapper();
     for (String path : List.of("/v1/models/nothing/x/y", "/nothing", "/v1/models/protein:x")) {
       var response = call(to(path));
       assertThat(response.statusCode()).isEqualTo(404);
       assertThat(mapper.readTree(response.body()).path("error").isTextual()).as(path).isTrue();
+    }
+    for (String path : List.of("/v1/responses", "/v1/audio/speech", "/v1/files/1/content")) {
+      JsonNode error = mapper.readTree(call(to(path)).body()).path("error");
+      assertThat(error.path("message").asText()).as(path).contains("no such path");
     }
     for (String path : List.of("/v1/completions", "/v1/embeddings", "/v1/chat/completions")) {
       var response = call(to(path).POST(BodyPublishers.ofString("{")));

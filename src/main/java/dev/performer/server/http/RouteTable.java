@@ -109,14 +109,17 @@ final class RouteTable {
         .toList();
   }
 
-  /** The API one of whose routes begins most like a path. */
+  /** The API one of whose routes begins most like a path, of several the shortest. */
   Api nearest(String path) {
     Api nearest = null;
     int most = -1;
+    int least = 0;
     for (Route route : routes) {
-      int common = common(route.operation.path.split("[/:]"), path.split("[/:]"));
-      if (common > most) {
+      String[] template = route.operation.path.split("[/:]");
+      int common = common(template, path.split("[/:]"));
+      if (common > most || common == most && template.length < least) {
         most = common;
+        least = template.length;
         nearest = route.operation.api;
       }
     }
