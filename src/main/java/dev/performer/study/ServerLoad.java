@@ -7,25 +7,23 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.data.StrictJson;
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.OutputStream;
+import java.net.HttpURLConnection;
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.function.IntSupplier;
-import java.util.stream.Stream;
 
 /** Clients of a server, each with one request after the other. */
 final class ServerLoad {
-  private final HttpClient client =
-      HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
   private final URI address;
 
   ServerLoad(URI address) {
@@ -52,6 +50,7 @@ final class ServerLoad {
    * @param request one request; what it gives is counted
    */
   static Seen run(int clients, double seconds, IntSupplier request) {
+    System.setProperty("http.maxConnections", Integer.toString(clients)); // that stay open
     var pool = Executors.newFixedThreadPool(clients);
     try {
       long start = System.nanoTime();
@@ -85,55 +84,57 @@ final class ServerLoad {
           ? own
           : new PerformerException("a client failed: " + e.getCause(), e);
     } catch (InterruptedException e) {
-      throw interrupted(e);
+      Thread.currentThread().interrupt();
+      throw new PerformerException("interrupted", e);
     } finally {
       pool.shutdownNow();
     }
   }
 
-  private static PerformerException interrupted(InterruptedException e) {
-    Thread.currentThread().interrupt();
-    return new PerformerException("interrupted", e);
-  }
-
   /** The answer to a request. @throws PerformerException if it is no success */
   JsonNode post(String path, ObjectNode body) {
-    byte[] answer = send(path, body, HttpResponse.BodyHandlers.ofByteArray()).body();
-    return StrictJson.readTree(answer, path);
+    return send(path, body, answer -> StrictJson.readTree(answer.readAllBytes(), path));
   }
 
   /** When each event of a stream came, in nanoseconds of this process; its end is none. */
   long[] events(String path, ObjectNode body) {
-    try (Stream<String> lines = send(path, body, HttpResponse.BodyHandlers.ofLines()).body()) {
-      List<Long> came = new ArrayList<>();
-      for (Iterator<String> i = lines.iterator(); i.hasNext(); ) {
-        String line = i.next();
-        require(!line.contains("\"error\""), "%s: %s", path, line);
-        if (line.startsWith("data:") && !line.endsWith("[DONE]")) {
-          came.add(System.nanoTime());
-        }
-      }
-      return came.stream().mapToLong(at -> at).toArray();
-    }
+    return send(path, body, answer -> times(path, answer));
   }
 
-  private <T> HttpResponse<T> send(
-      String path, ObjectNode body, HttpResponse.BodyHandler<T> handler) {
-    var json = HttpRequest.BodyPublishers.ofString(body.toString(), UTF_8);
-    HttpRequest request =
-        HttpRequest.newBuilder(address.resolve(path))
-            .header("Content-Type", "application/json")
-            .POST(json)
-            .build();
+  private static long[] times(String path, InputStream answer) throws IOException {
+    List<Long> came = new ArrayList<>();
+    var lines = new BufferedReader(new InputStreamReader(answer, UTF_8));
+    for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+      require(!line.contains("\"error\""), "%s: %s", path, line);
+      if (line.startsWith("data:") && !line.endsWith("[DONE]")) {
+        came.add(System.nanoTime());
+      }
+    }
+    return came.stream().mapToLong(at -> at).toArray();
+  }
+
+  private interface Reader<T> {
+    T read(InputStream answer) throws IOException;
+  }
+
+  /** By the JDK's blocking client, which takes the least of the cores that the server runs on. */
+  private <T> T send(String path, ObjectNode body, Reader<T> reader) {
+    byte[] json = body.toString().getBytes(UTF_8);
     try {
-      HttpResponse<T> response = client.send(request, handler);
-      String text = "%s: the server answered with status %d";
-      require(response.statusCode() / 100 == 2, text, path, response.statusCode());
-      return response;
+      var connection = (HttpURLConnection) address.resolve(path).toURL().openConnection();
+      connection.setDoOutput(true);
+      connection.setFixedLengthStreamingMode(json.length);
+      connection.setRequestProperty("Content-Type", "application/json");
+      try (OutputStream out = connection.getOutputStream()) {
+        out.write(json);
+      }
+      int status = connection.getResponseCode();
+      require(status / 100 == 2, "%s: the server answered with status %d", path, status);
+      try (InputStream answer = connection.getInputStream()) {
+        return reader.read(answer);
+      }
     } catch (IOException e) {
       throw new PerformerException(path + ": " + e, e);
-    } catch (InterruptedException e) {
-      throw interrupted(e);
     }
   }
 }

@@ -31,7 +31,7 @@ import java.util.stream.Collectors;
  * batching, generation by streams, a token's time at far positions, the first token behind a known
  * prefix, open sessions. Models have random weights.
  *
- * @param seconds of a load; half of them warm it up before
+ * @param seconds of a load, which runs as long before it is measured
  * @param serve main class and arguments of a server, the port being {@link #PORT}
  * @param unbatched more arguments, for a server that runs each call alone
  */
@@ -170,12 +170,12 @@ public record ServingBenchmark(
     private static final int SESSIONS = 1000;
     private static final double START_SECONDS = 8;
     private static final int NEW_TOKENS = 64;
-    private static final int ROW = 32; // tokens of a prediction
+    private static final int ROW = 16; // tokens of a prediction
     private static final int PREFIX = 2000;
     private static final int NEAR = 100;
     private static final int FAR = 10_000;
     private static final int AROUND = 50;
-    private static final int REPEATED = 5;
+    private static final int REPEATED = 20;
     private static final String NAME = "model";
     private static final String PREDICTION = "/v1/models/" + NAME + ":predict";
     private static final String COMPLETION = "/v1/completions";
@@ -208,7 +208,7 @@ public record ServingBenchmark(
     @Override
     public double seconds() {
       return switch (kind) {
-        case PREDICT, PREDICT_UNBATCHED, GENERATE -> START_SECONDS + 1.5 * loadSeconds;
+        case PREDICT, PREDICT_UNBATCHED, GENERATE -> START_SECONDS + 2 * loadSeconds;
         default -> START_SECONDS + 30;
       };
     }
@@ -236,7 +236,7 @@ public record ServingBenchmark(
       ObjectNode keys = FAVOR.model(isPrediction ? ROW : most, size);
       keys.put("vocabularySize", ProteinVocabulary.google().size()).put("positions", "rotary");
       if (isPrediction) {
-        keys.put("task", "classification").put("classes", 2);
+        keys.put("task", "classification").put("classes", 2).put("layers", 2);
         ((ObjectNode) keys.get("attention")).put("causal", false);
       }
       return keys;
@@ -260,7 +260,7 @@ public record ServingBenchmark(
     }
 
     private Measured clients(IntSupplier request) {
-      ServerLoad.run(clients, loadSeconds / 2, request);
+      ServerLoad.run(clients, loadSeconds, request);
       return Measured.of(ServerLoad.run(clients, loadSeconds, request));
     }
 
@@ -311,7 +311,7 @@ public record ServingBenchmark(
     private static Measured prefix(ServerLoad load) {
       double[] fresh = new double[REPEATED];
       double[] known = new double[REPEATED];
-      for (int i = -1; i < REPEATED; i++) { // the first plans the graph
+      for (int i = -REPEATED; i < REPEATED; i++) { // the first half lets the JVM compile
         ObjectNode body = prompt(letters(i, PREFIX), 1).put("stream", true);
         double first = firstMs(load, body);
         double second = firstMs(load, body);
