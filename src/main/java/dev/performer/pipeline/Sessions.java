@@ -176,8 +176,8 @@ public final class Sessions {
       longer.ifPresent(text -> text.state().close());
       return;
     }
+    touch(id, false); // it can go on again, whatever follows
     if (longer.isEmpty()) {
-      touch(id, false);
       return;
     }
     requireSmall(longer.get().state());
@@ -199,10 +199,11 @@ public final class Sessions {
   }
 
   private void requireSmall(TextState state) {
-    if (state.bytes() > options.sessionBytes()) {
+    long size = state.bytes();
+    if (size > options.sessionBytes()) {
       state.close();
       String text = "the states of the session take %d bytes, but all sessions may take %d";
-      throw new PerformerException(text.formatted(state.bytes(), options.sessionBytes()));
+      throw new PerformerException(text.formatted(size, options.sessionBytes()));
     }
   }
 

@@ -150,6 +150,28 @@ class SessionsTest extends TextEngines {
   }
 
   @Test
+  void aSessionThatGrowsTooLargeStaysAsItWas() {
+    with(
+        SMALL + "attention: {exact: true}", // states grow with the text
+        OPTIONS,
+        (engine, model) -> {
+          long bytes = engine.sessions().open(TextRequest.of("MKT")).bytes();
+          with(
+              model,
+              OPTIONS.withSessionBytes(bytes + 1),
+              (small, same) -> {
+                String id = small.sessions().open(TextRequest.of("MKT")).id();
+                for (int time = 0; time < 2; time++) { // as too large, not as busy
+                  assertThatThrownBy(() -> Texts.run(small, greedy("AKQ", 5).withSession(id)))
+                      .hasMessageContaining("all sessions may take " + (bytes + 1));
+                }
+                assertThat(small.sessions().get(id).tokens()).isEqualTo(3);
+                assertThat(small.sessions().totalBytes()).isEqualTo(bytes);
+              });
+        });
+  }
+
+  @Test
   void savedSessionsGoOnElsewhere() {
     with(
         SMALL + "attention: {kernel: relu, causal: true, exactHeads: 1}",
