@@ -5,6 +5,7 @@ import dev.performer.OptionalLibrary;
 import dev.performer.PerformerException;
 import dev.performer.server.http.HttpOptions;
 import dev.performer.server.http.Limits;
+import dev.performer.server.http.WorkerThreads;
 import dev.performer.server.models.ModelRepository;
 import io.grpc.Metadata;
 import io.grpc.Server;
@@ -22,11 +23,9 @@ import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.Executor;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * A server of TensorFlow Serving's gRPC API, with the standard services of health and reflection.
@@ -42,9 +41,9 @@ public final class GrpcFront implements AutoCloseable {
   private final ModelRepository models;
   private final HealthStatusManager health = new HealthStatusManager();
   private final ThreadPoolExecutor workers;
-  private final ThreadPoolExecutor control = pool("grpc-control-", 1);
+  private final ThreadPoolExecutor control = WorkerThreads.pool("grpc-control-", 1);
   private final ScheduledThreadPoolExecutor timer =
-      new ScheduledThreadPoolExecutor(1, task -> daemon(task, "grpc-timer"));
+      new ScheduledThreadPoolExecutor(1, WorkerThreads.named("grpc-timer-"));
   private final Server server;
   private boolean isDraining;
 
@@ -52,7 +51,7 @@ public final class GrpcFront implements AutoCloseable {
     this.models = models;
     timer.setRemoveOnCancelPolicy(true);
     Limits limits = options.limits();
-    workers = pool("grpc-call-", limits.requests());
+    workers = WorkerThreads.pool("grpc-call-", limits.requests());
     Calls calls = new Calls(new Statuses(models, options.log()), limits.deadline());
     NettyServerBuilder builder =
         NettyServerBuilder.forAddress(new InetSocketAddress(options.host(), port))
@@ -110,27 +109,6 @@ public final class GrpcFront implements AutoCloseable {
         cause instanceof IOException broken ? AtomicFiles.describe(broken) : cause.getMessage();
     String text = "%s:%d: gRPC cannot listen here: %s; choose another address or port";
     return new PerformerException(text.formatted(options.host(), port, reason), why);
-  }
-
-  private static Thread daemon(Runnable task, String name) {
-    Thread thread = new Thread(task, name);
-    thread.setDaemon(true);
-    return thread;
-  }
-
-  private static ThreadPoolExecutor pool(String name, int most) {
-    AtomicInteger number = new AtomicInteger();
-    // Its queue has no bound of its own: admission counts the calls.
-    var pool =
-        new ThreadPoolExecutor(
-            most,
-            most,
-            30,
-            TimeUnit.SECONDS,
-            new LinkedBlockingQueue<>(),
-            task -> daemon(task, name + number.incrementAndGet()));
-    pool.allowCoreThreadTimeOut(true);
-    return pool;
   }
 
   /** Questions about the server itself do not wait behind predictions. */

@@ -5,10 +5,8 @@ import java.io.StringWriter;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Set;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 
 /** The threads that answer calls, and the calls that are under way. */
 final class Pool implements Exchange.Watch, AutoCloseable {
@@ -22,29 +20,10 @@ final class Pool implements Exchange.Watch, AutoCloseable {
   Pool(HttpOptions options, RequestMeters meters) {
     this.options = options;
     this.meters = meters;
-    workers = threads("performer-call-", options.limits().requests());
-    control = threads("performer-control-", 1);
+    workers = WorkerThreads.pool("performer-call-", options.limits().requests());
+    control = WorkerThreads.pool("performer-control-", 1);
     meters.queue(workers.getQueue());
     meters.running(workers);
-  }
-
-  private static ThreadPoolExecutor threads(String name, int most) {
-    AtomicInteger number = new AtomicInteger();
-    // Its queue has no bound of its own: admission counts the calls.
-    var pool =
-        new ThreadPoolExecutor(
-            most,
-            most,
-            30,
-            TimeUnit.SECONDS,
-            new LinkedBlockingQueue<>(),
-            action -> {
-              Thread thread = new Thread(action, name + number.incrementAndGet());
-              thread.setDaemon(true);
-              return thread;
-            });
-    pool.allowCoreThreadTimeOut(true);
-    return pool;
   }
 
   /** Counts a call in, or refuses it. */
