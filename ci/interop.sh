@@ -51,8 +51,6 @@ fi
 
 export TF_CPP_MIN_LOG_LEVEL=3
 export CUDA_VISIBLE_DEVICES=-1
-# Most of what runs here is over before the second compiler has paid for itself.
-export PERFORMER_JAVA_OPTS=-XX:TieredStopAtLevel=1
 java=(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.bytedeco.javacpp.maxPhysicalBytes=0)
 rm -rf "$work"
 mkdir -p "$work"
