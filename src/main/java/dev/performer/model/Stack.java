@@ -208,9 +208,21 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
         return new HeadMixer.Favor(favor.config(), projection, config.heads());
       } else if (attention instanceof AttentionConfig.ModelGarden garden) {
         return new HeadMixer.ModelGarden(garden.config(), projection, config.heads(), dropout);
+      } else if (attention instanceof AttentionConfig.Reformer reformer) {
+        return new HeadMixer.Reformer(reformer.config(), reformer.causal(), projection, dropout);
+      } else if (attention instanceof AttentionConfig.Linformer linformer) {
+        Variable keys = mixtures(in, "key_mixtures", linformer.rank());
+        return new HeadMixer.Linformer(
+            keys, mixtures(in, "value_mixtures", linformer.rank()), dropout);
       }
       AttentionConfig.Exact exact = (AttentionConfig.Exact) attention;
       return new HeadMixer.Exact(new ExactAttention(exact.causal()), exact.maskQueries(), dropout);
+    }
+
+    /** A matrix of Linformer's, {@code [k, longest S]}. */
+    private Variable mixtures(Parameters in, String name, int rank) {
+      int longest = config.longest();
+      return in.trainable(name, new Initializer.Glorot(longest, rank), rank, longest);
     }
 
     private Variable projection(Parameters in, AttentionConfig attention) {

@@ -82,8 +82,12 @@ public record Trainable(
 
   /** A new Performer in an empty graph, with the loss of its task and random weights. */
   public static Trainable of(Graph graph, PerformerConfig config, long seed) {
-    return PerformerTraining.build(
-        graph, config, LoopOptions.builder().seed(seed).build(), Map.of());
+    return of(graph, config, LoopOptions.builder().seed(seed).build());
+  }
+
+  /** The same with the averages, losses and precision of a loop. */
+  public static Trainable of(Graph graph, PerformerConfig config, LoopOptions loop) {
+    return PerformerTraining.build(graph, config, loop, Map.of());
   }
 
   /** The values of the weights by name; averages in their place, where there are any. */

@@ -22,6 +22,8 @@ import org.tensorflow.Session;
 import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
+import org.tensorflow.proto.RunMetadata;
+import org.tensorflow.proto.RunOptions;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 
@@ -200,6 +202,20 @@ public record TrainerStep(
     } catch (TensorFlowException | IllegalArgumentException e) {
       RuntimeException explained = XlaFunction.explain(e);
       throw explained != e ? explained : batch.failed("a training step", e);
+    }
+  }
+
+  /** A step with one batch, for TensorFlow's trace of where its time goes. */
+  public RunMetadata traced(Session session, LabelledBatch batch, long step, double rate) {
+    RunOptions options =
+        RunOptions.newBuilder().setTraceLevel(RunOptions.TraceLevel.FULL_TRACE).build();
+    try (Feed feed = feed(batch, step, 0)) {
+      feed.put(optimizer.learningRate(), TFloat64.scalarOf(rate));
+      Session.Runner runner = feed.into(session.runner().addTarget(optimizer.update()));
+      runner.fetch(sums).fetch(optimizer.gradientNorm()).setOptions(options);
+      try (Result result = runner.runAndFetchMetadata()) {
+        return result.getMetadata().orElseThrow();
+      }
     }
   }
 
