@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.Excerpt;
+import dev.performer.attention.MachineTuning;
 import dev.performer.graph.CudaLibraries;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -72,6 +73,7 @@ public final class Main implements Runnable {
   public static void main(String[] args) {
     useLauncherStderr();
     CudaLibraries.preload(line -> System.err.println("performer: " + line));
+    MachineTuning.listen(line -> System.err.println("performer: " + line));
     System.exit(execute(args));
   }
 
