@@ -47,9 +47,9 @@ final class Commands {
     }
     var named = ALL.stream().filter(type -> name(type).equals(first)).findFirst();
     if (named.isPresent() && !OF_ALL.contains(named.get())) {
-      line.addSubcommand(first, named.get());
+      line.addSubcommand(first, new CommandLine(named.get()));
     } else {
-      ALL.forEach(type -> line.addSubcommand(name(type), type));
+      ALL.forEach(type -> line.addSubcommand(name(type), new CommandLine(type)));
     }
     return true;
   }
