@@ -12,6 +12,7 @@ import dev.performer.study.Rounds;
 import dev.performer.study.RowsBenchmark;
 import dev.performer.study.ServingBenchmark;
 import dev.performer.study.TrainingBenchmark.Compute;
+import dev.performer.training.Memory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -112,6 +113,15 @@ final class BenchCommand extends PerformerCommand {
   @Option(names = "--attention", split = ",", description = "exact, or kernels of FAVOR+.")
   private List<BenchmarkedAttention> attentions = BenchmarkedAttention.DEFAULTS;
 
+  @Option(
+      names = "--memory",
+      split = ",",
+      description = "Of length: PLAIN, RECOMPUTE, SEGMENTS (default: all).")
+  private List<Memory> memories = List.of(Memory.values());
+
+  @Option(names = "--layers", description = "Of length: layers of the model.")
+  private int layers = 6;
+
   @Option(names = "--output", description = "Folder for bench.json, bench.md and bench.png.")
   private Path folder = Path.of("build/bench");
 
@@ -199,6 +209,8 @@ final class BenchCommand extends PerformerCommand {
             lengths,
             attentions,
             computes,
+            memories,
+            layers,
             seconds,
             rows == null ? DEFAULT_ROWS : rows,
             commands());
