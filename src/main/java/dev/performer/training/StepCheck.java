@@ -37,6 +37,7 @@ public final class StepCheck {
     if (step.optimizer().accumulate() != null) {
       ends.add(step.optimizer().accumulate());
     }
+    model.segments().flatMap(segments -> segments.training().carry()).ifPresent(ends::add);
     Output<?> done = tf.withControlDependencies(ends).identity(step.sums()).asOutput();
     GraphDef part = part(model.graph(), done);
     DeviceCheck listed = DeviceCheck.listed(name, OpKernels.of(part));
@@ -59,7 +60,9 @@ public final class StepCheck {
   }
 
   private static List<String> openSizes(TrainerStep step, GraphDef part, LabelledBatch batch) {
-    try (Feed feed = step.feed(batch, 0, 0);
+    var segments = step.model().segments();
+    LabelledBatch first = segments.map(all -> all.split(batch).get(0)).orElse(batch);
+    try (Feed feed = step.feed(first, 0, 0);
         Graph sized = new Graph()) {
       feed.put(step.optimizer().learningRate(), TFloat64.scalarOf(0));
       GraphDef definition = StaticForm.of(part, feed.byName());
