@@ -1,5 +1,6 @@
 package dev.performer.training;
 
+import dev.performer.data.BatchSize;
 import dev.performer.graph.DeviceCheck;
 import dev.performer.graph.OpKernels;
 import dev.performer.graph.StaticForm;
@@ -72,7 +73,7 @@ public final class StepCheck {
   }
 
   private static void take(TrainerStep step, LoopOptions loop, LabelledBatch batch) {
-    TrainerStep compiled = step.compiled(loop.batch());
+    TrainerStep compiled = step.compiled(new BatchSize.Sequences(batch.rows()));
     Trainable model = step.model();
     try (Session session = TrainerStep.session(model.graph(), true)) {
       model.initializer().accept(session);
