@@ -61,7 +61,7 @@ gpus = [d for d in machine["devices"] if d["type"] == "GPU"]
 if not gpus and sys.argv[2] != "dry":
     library = [] if machine["libraryForGpus"] else ["TensorFlow's library for GPUs (PERFORMER_PROFILE=gpu)"]
     missing = ", ".join(library + machine["missingCuda"]) or "a GPU that CUDA sees"
-    sys.exit(f"gpu: TensorFlow has no GPU on this machine; missing: {missing}")
+    sys.exit(f"gpu: TensorFlow has no GPU on this machine; missing: {missing}; PERFORMER_PROFILE=gpu-redist brings all but the driver")
 for d in gpus:
     print(f"gpu: {d['name']}, {d['memoryBytes'] / 1e9:.1f} GB")
 PY
@@ -164,6 +164,7 @@ both train fine-tune lm --data "$data/family_train.fasta.gz" --validation "$data
 compare "losses of $steps steps" run/metrics.jsonl 5e-3
 
 both mixed train "$home/training/protein-causal.yaml" --output mixed --set training.precision=bfloat16 --set training.steps=$steps \
+  --set model.layers=2 --set model.hiddenSize=128 \
   --set training.batchTokens=2048 --set data.length=128 --set training.evaluateEvery=0 --set training.evaluationBatches=2 \
   --set training.logEvery=2 --set training.diagnosticsEvery=0
 compare "losses of $steps steps in bfloat16" mixed/metrics.jsonl 3e-2
