@@ -18,6 +18,7 @@ import org.tensorflow.proto.NodeDef;
 public final class StaticForm {
   private static final Set<String> LOOPS = Set.of("While", "StatelessWhile");
   private static final String LOOP_SHAPES = "output_shapes";
+  private static final String DEFAULT = "PlaceholderWithDefault";
   // Its results are axes, which XLA computes when it compiles.
   private static final String AXES_OP = "BroadcastGradientArgs";
 
@@ -25,7 +26,8 @@ public final class StaticForm {
 
   /**
    * The graph for inputs of certain sizes: placeholders have their shapes, single numbers become
-   * constants, for sizes may follow from them, and what a loop carries keeps its size.
+   * constants, for sizes may follow from them, and what a loop carries keeps its size, as what has
+   * a default has that one's.
    *
    * @param inputs by their nodes' names; they stay the caller's
    */
@@ -48,6 +50,8 @@ public final class StaticForm {
         changed = false;
         for (NodeDef.Builder node : fixed.getNodeBuilderList()) {
           changed |= LOOPS.contains(node.getOp()) && fixLoop(node, known);
+          boolean isLeft = node.getOp().equals(DEFAULT) && !inputs.containsKey(node.getName());
+          changed |= isLeft && fixDefault(node, known);
         }
       }
     }
@@ -63,6 +67,15 @@ public final class StaticForm {
     AttrValue fixed = shapes.build();
     boolean isNew = !fixed.equals(loop.getAttrMap().get(LOOP_SHAPES));
     loop.putAttr(LOOP_SHAPES, fixed);
+    return isNew;
+  }
+
+  /** What nobody feeds is of the size of its default. */
+  private static boolean fixDefault(NodeDef.Builder node, Graph known) {
+    GraphOperation operation = (GraphOperation) known.operationOrThrow(node.getName());
+    AttrValue fixed = shape(operation.inputs().get(0).shape());
+    boolean isNew = !fixed.equals(node.getAttrMap().get("shape"));
+    node.putAttr("shape", fixed);
     return isNew;
   }
 
