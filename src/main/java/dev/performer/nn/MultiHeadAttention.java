@@ -12,7 +12,7 @@ import org.tensorflow.types.TFloat32;
 /** Dense layers to queries, keys and values, heads that mix them, and a dense layer back. */
 public record MultiHeadAttention(
     Dense query, // [E, H, D], as key and value
-    Dense key,
+    Dense key, // the queries' own where the mixer shares it
     Dense value,
     Dense output, // [H, D, E]
     Dense outputExact, // of the first queries where the mixer sets them apart, or null
@@ -24,9 +24,10 @@ public record MultiHeadAttention(
       Parameters parameters, int size, int heads, int headSize, boolean bias, HeadMixer mixer) {
     long[] width = {size};
     long[] split = {heads, headSize};
+    Dense query = Dense.create(parameters.in("query"), width, split, bias);
     return new MultiHeadAttention(
-        Dense.create(parameters.in("query"), width, split, bias),
-        Dense.create(parameters.in("key"), width, split, bias),
+        query,
+        mixer.sharesKeys() ? query : Dense.create(parameters.in("key"), width, split, bias),
         Dense.create(parameters.in("value"), width, split, bias),
         Dense.create(parameters.in("output"), split, width, bias),
         mixer.hasBegin() ? Dense.create(parameters.in("output_exact"), split, width, bias) : null,
@@ -39,11 +40,13 @@ public record MultiHeadAttention(
   public Projected project(
       Ops tf, Operand<TFloat32> x, Operand<TFloat32> source, Rotation rotation) {
     Operand<TFloat32> q = split(tf, query.apply(tf, x)); // [B, H, L, D]
-    Operand<TFloat32> k = split(tf, key.apply(tf, source)); // [B, H, S, D]
     Operand<TFloat32> v = split(tf, value.apply(tf, source)); // [B, H, S, D]
-    return rotation == null
-        ? new Projected(q, k, v)
-        : new Projected(rotation.apply(tf, q), rotation.apply(tf, k), v);
+    Operand<TFloat32> turned = rotation == null ? q : rotation.apply(tf, q);
+    if (mixer.sharesKeys()) {
+      return new Projected(turned, turned, v);
+    }
+    Operand<TFloat32> k = split(tf, key.apply(tf, source)); // [B, H, S, D]
+    return new Projected(turned, rotation == null ? k : rotation.apply(tf, k), v);
   }
 
   /** Mixes values with this layer's own mixer, and goes on to the output. */
