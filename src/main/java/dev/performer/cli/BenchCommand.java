@@ -22,10 +22,8 @@ import java.util.Map;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.TypeConversionException;
 
 /**
  * {@code bench}: time and memory of FAVOR+ against exact softmax attention (the paper's figure 3).
@@ -48,10 +46,9 @@ final class BenchCommand extends PerformerCommand {
   @Parameters(
       paramLabel = "NAME",
       arity = "0..*",
-      converter = Named.class,
       completionCandidates = Names.class,
       description = "What to measure: ${COMPLETION-CANDIDATES} (default: attention).")
-  private List<Benchmarks> names = List.of();
+  private List<String> names = List.of();
 
   @Option(
       names = "--train",
@@ -132,6 +129,13 @@ final class BenchCommand extends PerformerCommand {
           "Trace the ops in place of timing: which kinds of ops take the time, and the dearest nodes.")
   private boolean profile;
 
+  @Option(
+      names = "--against",
+      paramLabel = "FILE",
+      description =
+          "Compare with the .json file of an earlier run of the same cases; differences beyond the noise of the runs are named.")
+  private Path against;
+
   @Override
   public Integer call() {
     requireUsage(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
@@ -139,6 +143,8 @@ final class BenchCommand extends PerformerCommand {
     Duration limit = Duration.ofMinutes(timeout);
     ObjectNode all = JsonNodeFactory.instance.objectNode();
     List<Benchmarks> chosen = chosen();
+    boolean isOne = against == null || chosen.size() == 1 && !profile;
+    requireUsage(isOne, "--against compares one benchmark's times");
     Map<Benchmarks, Benchmark<?>> planned = new LinkedHashMap<>();
     chosen.forEach(one -> planned.put(one, planned(one)));
     for (var entry : planned.entrySet()) {
@@ -147,7 +153,7 @@ final class BenchCommand extends PerformerCommand {
       var outcome =
           profile
               ? benchmark.profile(folder, limit, lines)
-              : benchmark.run(folder, limit, taken, lines);
+              : benchmark.run(folder, limit, taken, against, lines);
       print(outcome.table());
       print("Written: " + outcome.files().stream().map(Path::toString).collect(joining(", ")));
       all.set(entry.getKey().label(), outcome.json());
@@ -157,6 +163,7 @@ final class BenchCommand extends PerformerCommand {
 
   /** Those of names, or of a flag. */
   private List<Benchmarks> chosen() {
+    var named = checked("NAME", () -> names.stream().map(Benchmarks::of).distinct().toList());
     List<Benchmarks> flags = new ArrayList<>();
     if (train) {
       flags.add(Benchmarks.TRAIN);
@@ -167,14 +174,14 @@ final class BenchCommand extends PerformerCommand {
     if (serve) {
       flags.add(Benchmarks.SERVE);
     }
-    if (rows != null && !names.contains(Benchmarks.ROWS)) {
+    if (rows != null && !named.contains(Benchmarks.ROWS)) {
       flags.add(Benchmarks.ROWS);
     }
     requireUsage(
-        flags.size() <= 1 && (flags.isEmpty() || names.isEmpty()),
+        flags.size() <= 1 && (flags.isEmpty() || named.isEmpty()),
         "--train, --generate, --serve and --rows exclude each other%s",
-        names.isEmpty() ? "" : ", and names of benchmarks");
-    List<Benchmarks> chosen = names.isEmpty() ? flags : names.stream().distinct().toList();
+        named.isEmpty() ? "" : ", and names of benchmarks");
+    List<Benchmarks> chosen = named.isEmpty() ? flags : named;
     chosen = chosen.isEmpty() ? List.of(Benchmarks.ATTENTION) : chosen;
     boolean trains = chosen.contains(Benchmarks.TRAIN);
     requireUsage(
@@ -240,18 +247,6 @@ final class BenchCommand extends PerformerCommand {
         RowsBenchmark.INPUT,
         "--output",
         RowsBenchmark.OUTPUT);
-  }
-
-  /** Of a name in letters of any case. */
-  private static final class Named implements ITypeConverter<Benchmarks> {
-    @Override
-    public Benchmarks convert(String name) {
-      try {
-        return Benchmarks.of(name);
-      } catch (PerformerException e) {
-        throw new TypeConversionException(e.getMessage());
-      }
-    }
   }
 
   private static <T> T checked(String options, Supplier<T> made) {

@@ -95,11 +95,12 @@ public interface Benchmark<C extends Benchmark.Case<C>> {
    *
    * @param folder where {@code NAME.md}, {@code NAME.json} and {@code NAME.png} go; made if need be
    * @param limit of one case
-   * @throws PerformerException if the folder cannot be written to, or, after all others are done,
-   *     if measurements failed or took longer than the limit
+   * @param against JSON of an earlier run of the same cases to compare with, or null
+   * @throws PerformerException if the folder cannot be written to, the earlier run is of something
+   *     else, or, after all others are done, if measurements failed or took longer than the limit
    */
-  default Outcome run(Path folder, Duration limit, Rounds rounds, Listener listener) {
-    return new BenchmarkRun<>(this, folder, limit, listener).measure(rounds);
+  default Outcome run(Path folder, Duration limit, Rounds rounds, Path against, Listener listener) {
+    return new BenchmarkRun<>(this, folder, limit, listener).measure(rounds, against);
   }
 
   /**

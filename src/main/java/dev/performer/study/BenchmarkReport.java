@@ -17,6 +17,7 @@ import java.util.Map;
 /** What a benchmark has measured so far: its own table and figures, and those of all benchmarks. */
 final class BenchmarkReport<C extends Benchmark.Case<C>> {
   private final Benchmark<C> benchmark;
+  private final Comparison against;
   private final List<C> rows = new ArrayList<>();
   private final List<Measurement> measurements = new ArrayList<>();
   private final List<MachinePeak> machines = new ArrayList<>();
@@ -58,8 +59,12 @@ final class BenchmarkReport<C extends Benchmark.Case<C>> {
     }
   }
 
-  BenchmarkReport(Benchmark<C> benchmark) {
+  /**
+   * @param against an earlier run, or null
+   */
+  BenchmarkReport(Benchmark<C> benchmark, Comparison against) {
     this.benchmark = benchmark;
+    this.against = against;
   }
 
   void add(MachinePeak machine) {
@@ -97,6 +102,9 @@ final class BenchmarkReport<C extends Benchmark.Case<C>> {
     json.setAll((ObjectNode) StrictJson.tree(benchmark.json(rows)));
     json.set("measurements", StrictJson.tree(measurements));
     json.set("machine", StrictJson.tree(machines));
+    if (against != null) {
+      json.set("against", StrictJson.tree(against.rows(measurements)));
+    }
     return json;
   }
 
@@ -118,6 +126,9 @@ final class BenchmarkReport<C extends Benchmark.Case<C>> {
     }
     StringBuilder text = new StringBuilder(own + "\n" + table + "\n");
     machines.forEach(machine -> text.append("* ").append(machine.line()).append('\n'));
+    if (against != null) {
+      text.append('\n').append(against.table(measurements, machines));
+    }
     return text.toString();
   }
 

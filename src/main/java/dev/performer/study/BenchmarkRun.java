@@ -49,13 +49,17 @@ final class BenchmarkRun<C extends Benchmark.Case<C>> {
     this.listener = listener;
   }
 
-  Benchmark.Outcome measure(Rounds rounds) {
-    prepare(folder);
+  /**
+   * @param earlier what an earlier run has written, or null
+   */
+  Benchmark.Outcome measure(Rounds rounds, Path earlier) {
     List<C> cases = benchmark.cases();
+    Comparison against = earlier == null ? null : against(earlier, cases);
+    prepare(folder);
     starts(
         cases,
         c -> c.seconds() + (c instanceof InTurns<?> t ? rounds.most() * t.roundSeconds() : 0));
-    var report = new BenchmarkReport<>(benchmark);
+    var report = new BenchmarkReport<>(benchmark, against);
     Benchmark.Outcome outcome = null;
     for (List<C> group : groups(cases)) {
       List<String> lines =
@@ -66,6 +70,13 @@ final class BenchmarkRun<C extends Benchmark.Case<C>> {
       finished(group, lines);
     }
     return done(outcome, cases.size());
+  }
+
+  private Comparison against(Path file, List<C> cases) {
+    var compared = cases.stream().filter(InTurns.class::isInstance).filter(this::fits).toList();
+    String text = "benchmark %s has no cases that are compared with earlier ones";
+    require(!compared.isEmpty(), text, benchmark.name());
+    return Comparison.read(file, benchmark, compared);
   }
 
   Benchmark.Outcome profile() {

@@ -2,22 +2,26 @@ package dev.performer.study;
 
 import static dev.performer.study.Table.format;
 
-import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.tensorflow.proto.DeviceStepStats;
 import org.tensorflow.proto.NodeExecStats;
+import org.tensorflow.proto.NodeOutput;
 import org.tensorflow.proto.RunMetadata;
+import org.tensorflow.proto.TensorShapeProto;
 
 /**
  * Where the time of a run goes, by TensorFlow's trace: milliseconds of ops, which overlap where
  * several run at once, so that their sum may exceed the run's.
  *
- * @param runMs of a traced run; the fastest of several, as all figures
+ * @param runMs of a traced run; the least of several, as all times
  * @param nodes executed
  * @param allocatedMb of the outputs of all ops, in 10^6 bytes
  * @param faults pages that the process touched for the first time in that run
@@ -44,8 +48,16 @@ record OpProfile(
     }
   }
 
-  /** One executed op. */
-  record Node(String name, String type, double ms, double outputMb) {}
+  /** One executed op. @param shapes of its outputs */
+  record Node(String name, String type, String shapes, double ms, double outputMb) {
+    Node faster(Node other) {
+      return ms <= other.ms ? this : other;
+    }
+
+    Node again(Node other) {
+      return new Node(name, type, shapes, ms + other.ms, outputMb + other.outputMb);
+    }
+  }
 
   /** Kinds of ops. */
   enum Group {
@@ -174,45 +186,58 @@ record OpProfile(
     }
   }
 
-  /** The fastest of some traced runs. */
+  /** Of some traced runs: the least time of each node, since what is more is other work's doing. */
   static OpProfile of(InTurns.Work work) {
-    OpProfile best = null;
+    Map<String, Node> nodes = new LinkedHashMap<>();
+    double runMs = Double.MAX_VALUE;
+    long faults = Long.MAX_VALUE;
     for (int run = 0; run <= RUNS; run++) {
-      long faults = Laps.faults();
+      long before = Laps.faults();
       long start = System.nanoTime();
       RunMetadata trace = work.traced();
-      double ms = (System.nanoTime() - start) / 1e6;
-      OpProfile profile = of(trace, ms, Laps.faults() - faults);
-      if (run > 0 && (best == null || profile.opsMs() < best.opsMs())) { // the first is slower
-        best = profile;
+      if (run > 0) { // the first is slower
+        runMs = Math.min(runMs, (System.nanoTime() - start) / 1e6);
+        faults = Math.min(faults, Laps.faults() - before);
+        nodes(trace).forEach((name, node) -> nodes.merge(name, node, Node::faster));
       }
     }
-    return best;
+    return of(nodes.values(), runMs, faults);
   }
 
-  /** Of one trace. */
-  static OpProfile of(RunMetadata trace, double runMs, long faults) {
-    List<Node> nodes = new ArrayList<>();
+  private static OpProfile of(Collection<Node> nodes, double runMs, long faults) {
     Map<Group, Share> groups = new EnumMap<>(Group.class);
+    for (Node node : nodes) {
+      groups.merge(Group.of(node.type), new Share(node.ms, 1), (old, one) -> old.plus(one.ms));
+    }
+    double mb = nodes.stream().mapToDouble(Node::outputMb).sum();
+    var dearest = nodes.stream().sorted(Comparator.comparingDouble(Node::ms).reversed());
+    return new OpProfile(runMs, nodes.size(), mb, faults, groups, dearest.limit(DEAREST).toList());
+  }
+
+  /** What one trace has executed, by name; a node that ran several times, in a loop, once. */
+  static Map<String, Node> nodes(RunMetadata trace) {
+    Map<String, Node> nodes = new LinkedHashMap<>();
     for (DeviceStepStats device : trace.getStepStats().getDevStatsList()) {
       for (NodeExecStats stats : device.getNodeStatsList()) {
         double ms = (stats.getOpEndRelNanos() - stats.getOpStartRelNanos()) / 1e6;
-        double mb =
-            stats.getOutputList().stream()
-                .mapToDouble(
-                    o ->
-                        o.getTensorDescription().getAllocationDescription().getRequestedBytes()
-                            / 1e6)
-                .sum();
-        Node node = new Node(stats.getNodeName(), type(stats), ms, mb);
-        nodes.add(node);
-        groups.merge(Group.of(node.type), new Share(ms, 1), (old, more) -> old.plus(more.ms));
+        double bytes = 0;
+        StringBuilder shapes = new StringBuilder();
+        for (NodeOutput output : stats.getOutputList()) {
+          var tensor = output.getTensorDescription();
+          bytes += tensor.getAllocationDescription().getRequestedBytes();
+          shapes.append(shapes.length() == 0 ? "" : ", ").append(shape(tensor.getShape()));
+        }
+        Node node = new Node(stats.getNodeName(), type(stats), shapes.toString(), ms, bytes / 1e6);
+        nodes.merge(node.name, node, Node::again);
       }
     }
-    double mb = nodes.stream().mapToDouble(Node::outputMb).sum();
-    nodes.sort(Comparator.comparingDouble(Node::ms).reversed());
-    var dearest = List.copyOf(nodes.subList(0, Math.min(DEAREST, nodes.size())));
-    return new OpProfile(runMs, nodes.size(), mb, faults, groups, dearest);
+    return nodes;
+  }
+
+  private static String shape(TensorShapeProto shape) {
+    return shape.getDimList().stream()
+        .map(d -> Long.toString(d.getSize()))
+        .collect(Collectors.joining(",", "[", "]"));
   }
 
   /** {@code name = Type(inputs)}. */
@@ -251,9 +276,10 @@ record OpProfile(
   }
 
   private String dearest(String name) {
-    Table table = new Table("dearest nodes of " + name + " | op | ms | MB of outputs");
+    Table table = new Table("dearest nodes of " + name + " | op | outputs | ms | MB of outputs");
     for (Node node : dearest) {
-      table.row(format("%s | %s | %.3f | %.1f", node.name, node.type, node.ms, node.outputMb));
+      String what = node.name + " | " + node.type + " | " + node.shapes;
+      table.row(what + format(" | %.3f | %.1f", node.ms, node.outputMb));
     }
     return "\n" + table;
   }

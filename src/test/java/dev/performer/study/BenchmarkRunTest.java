@@ -48,7 +48,7 @@ class BenchmarkRunTest {
     var benchmark =
         new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
     Heard heard = new Heard();
-    var outcome = benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), ROUNDS, heard);
+    var outcome = benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), ROUNDS, null, heard);
     assertThat(heard.announced).isEqualTo(2);
     assertThat(heard.estimate).isGreaterThan(Duration.ofSeconds(2));
     assertThat(heard.written).containsExactly(2, 2);
@@ -67,7 +67,7 @@ class BenchmarkRunTest {
         new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
     Heard heard = new Heard();
     assertThatThrownBy(
-            () -> benchmark.run(folder.resolve("new"), Duration.ofMillis(1), ROUNDS, heard))
+            () -> benchmark.run(folder.resolve("new"), Duration.ofMillis(1), ROUNDS, null, heard))
         .isInstanceOf(PerformerException.class)
         .hasMessage(
             "2 of 2 measurements failed; FAVOR+ relu at L=32: no result after 0.001 seconds");
@@ -79,7 +79,7 @@ class BenchmarkRunTest {
     var benchmark =
         new AttentionBenchmark(SIZE, List.of(1 << 24), List.of(BenchmarkedAttention.EXACT));
     Heard heard = new Heard();
-    benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), ROUNDS, heard);
+    benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), ROUNDS, null, heard);
     assertThat(heard.lines).allMatch(line -> line.endsWith("it needs more memory than there is"));
     assertThat(heard.estimate).isZero();
   }
