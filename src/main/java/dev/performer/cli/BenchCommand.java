@@ -14,6 +14,7 @@ import dev.performer.study.RowsBenchmark;
 import dev.performer.study.ServingBenchmark;
 import dev.performer.study.TrainingBenchmark.Compute;
 import dev.performer.study.TuningBenchmark;
+import dev.performer.training.Memory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -113,6 +114,15 @@ final class BenchCommand extends PerformerCommand {
 
   @Option(names = "--attention", split = ",", description = "exact, or kernels of FAVOR+.")
   private List<BenchmarkedAttention> attentions = BenchmarkedAttention.DEFAULTS;
+
+  @Option(
+      names = "--memory",
+      split = ",",
+      description = "Of length: PLAIN, RECOMPUTE, SEGMENTS (default: all).")
+  private List<Memory> memories = List.of(Memory.values());
+
+  @Option(names = "--layers", description = "Of length: layers of the model.")
+  private int layers = 6;
 
   @Option(names = "--output", description = "Folder for bench.json, bench.md and bench.png.")
   private Path folder = Path.of("build/bench");
@@ -223,6 +233,8 @@ final class BenchCommand extends PerformerCommand {
             lengths,
             attentions,
             computes,
+            memories,
+            layers,
             seconds,
             rows == null ? DEFAULT_ROWS : rows,
             commands());

@@ -50,10 +50,8 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
   /** The outputs, {@code [..., out]}, of {@code x}, {@code [..., in]}. */
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
     var matrix = tf.reshape(kernel.<TFloat32>read(tf), tf.array(in, out));
-    Operand<TFloat32> product = precision.times(tf, x, matrix, in, out); // [..., out]
-    return bias == null
-        ? product
-        : tf.math.add(product, tf.reshape(bias.<TFloat32>read(tf), tf.array(out)));
+    var terms = bias == null ? null : tf.reshape(bias.<TFloat32>read(tf), tf.array(out));
+    return precision.times(tf, x, matrix, terms, in, out); // [..., out]
   }
 
   /** In what the products of dense layers are computed; variables are float32 in any case. */
@@ -64,11 +62,20 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
     @JsonProperty("bfloat16")
     BFLOAT16;
 
-    /** {@code [..., K]} times {@code [K, N]} as one product. */
+    /**
+     * {@code [..., K]} times {@code [K, N]} as one product, plus {@code [N]}, which may be null.
+     */
     public Operand<TFloat32> times(
-        Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix, int inner, int outer) {
+        Ops tf,
+        Operand<TFloat32> x,
+        Operand<TFloat32> matrix,
+        Operand<TFloat32> bias,
+        int inner,
+        int outer) {
       Operand<TFloat32> rows = tf.reshape(x, tf.array(-1, inner)); // [rows, K]
-      return Algebra.withLast(tf, product(tf, rows, matrix), x, outer);
+      Operand<TFloat32> product = product(tf, rows, matrix); // [rows, N]
+      var sum = bias == null ? product : tf.nn.biasAdd(product, bias);
+      return Algebra.withLast(tf, sum, x, outer);
     }
 
     private Operand<TFloat32> product(Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix) {
