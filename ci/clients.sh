@@ -8,7 +8,7 @@ work="$PWD/build/clients"
 rm -rf "$work"
 mkdir -p "$work"
 export TF_CPP_MIN_LOG_LEVEL=3 CUDA_VISIBLE_DEVICES=-1
-python="${CLIENTS_PYTHON:-${INTEROP_PYTHON:-build/venv/bin/python}}"
+python="${CLIENTS_PYTHON:-${INTEROP_PYTHON:-$PWD/build/venv/bin/python}}"
 
 fail() {
   echo "clients: $1" >&2
@@ -84,11 +84,11 @@ fi
 
 # TensorFlow's C library, as the Maven jar and as the Python wheel have it, on an export with variables and one without.
 ./performer export "$work/lm" --output "$work/frozen" --freeze >/dev/null 2>&1
-make -s -C examples/c "PYTHON=$(command -v "$python")" "OUT=$work"
+make -s -C examples/c "PYTHON=$(cd "$(dirname "$(command -v "$python")")" && pwd)/$(basename "$python")" "OUT=$work"
 same "C, the wheel's library" predicted "$work/predict" "$work/base/lm/1" serving_default 1 2 3 4
 natives="$(find "${JAVACPP_CACHE:-$HOME/.javacpp/cache}" -name libtensorflow_cc.so.2 -path '*tensorflow-core-native-1.1.0-*' -printf '%h\n' -quit)"
 rm "$work/predict"
-make -s -C examples/c "PYTHON=$(command -v "$python")" "LIBRARIES=$natives" "OUT=$work"
+make -s -C examples/c "PYTHON=$(cd "$(dirname "$(command -v "$python")")" && pwd)/$(basename "$python")" "LIBRARIES=$natives" "OUT=$work"
 same "C, the jar's library" predicted "$work/predict" "$work/frozen" serving_default 1 2 3 4
 
 kill "$server"

@@ -51,6 +51,7 @@ fi
 
 export TF_CPP_MIN_LOG_LEVEL=3
 export CUDA_VISIBLE_DEVICES=-1
+java=(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.bytedeco.javacpp.maxPhysicalBytes=0)
 rm -rf "$work"
 mkdir -p "$work"
 mvn -q -B test-compile dependency:build-classpath -Dmdep.includeScope=test "-Dmdep.outputFile=$PWD/$work/classpath.txt"
@@ -78,7 +79,7 @@ making=$!
 trap 'kill "$making" 2>/dev/null || true' EXIT
 
 java_main() {
-  run java -cp "$classpath" "dev.performer.savedmodel.$1" "${@:2}"
+  run "${java[@]}" -cp "$classpath" "dev.performer.savedmodel.$1" "${@:2}"
 }
 
 for name in protein_exp keras3_transformer; do
@@ -87,11 +88,8 @@ done
 keras2=$work/protein_exp/keras_saved_model
 keras3=$work/keras3_transformer/exported_saved_model
 java_main InteropExport "$work/java" "$keras2" "$keras3"
-for name in traced cut corners; do
-  run "$python" ci/interop/check_export.py "$work/java/$name" "$work/python"
-done
-run "$python" ci/interop/check_replacement.py "$keras2" "$work/java/keras2" layer_with_weights-
-run "$python" ci/interop/check_replacement.py "$keras3" "$work/java/keras3" _all_variables/
+run "$python" ci/interop/check_export.py "$work/python" "$work/java/"{traced,cut,corners}
+run "$python" ci/interop/check_replacement.py "$keras2" "$work/java/keras2" layer_with_weights- "$keras3" "$work/java/keras3" _all_variables/
 java_main InteropCheck "$work/java" "$work/python" traced cut
 
 # What ./performer fine-tune exports: Python loads, compares, trains a step, saves; ./performer predict says the same of what comes back.
@@ -101,14 +99,18 @@ import numpy as np
 tokens = np.random.default_rng(1).integers(2, 20, [2, 12]).astype(np.int32)
 np.savez(f"{sys.argv[1]}/tokens.npz", tokens=tokens)
 PY
-fine_tuned() { # name, model, keras or not, options
-  local name=$1 model=$2 keras=$3
-  shift 3
+fine_tuned() { # name, model, options
+  local name=$1 model=$2
+  shift 2
   run ./performer fine-tune "$model" --data training/data/family_train.fasta.gz --output "$work/run-$name" \
     --steps 3 --length 64 --batch-tokens 2048 --evaluate-every 0 "$@" >>"$log"
   run ./performer predict "$work/run-$name/model" --inputs "$work/tokens.npz" --output "$work/$name-java.npz" >>"$log"
-  run "$python" ci/interop/check_fine_tuned.py "$work/run-$name/model" "$work/tokens.npz" "$work/$name-java.npz" \
-    "$work/$name-resaved" "$work/$name-python.npz" $keras
+}
+fine_tuned protein-mlm savedmodels/protein-mlm/saved_model
+fine_tuned protein-exp savedmodels/reference/protein_exp/saved_model
+fine_tuned protein-causal savedmodels/reference/protein_relu_causal/train_saved_model --objective causal-lm
+run "$python" ci/interop/check_fine_tuned.py "$work" protein-mlm protein-exp protein-causal
+for name in protein-mlm protein-exp protein-causal; do
   run ./performer predict "$work/$name-resaved" --inputs "$work/tokens.npz" --output "$work/$name-back.npz" >>"$log"
   run "$python" - "$work/$name-python.npz" "$work/$name-back.npz" <<'PY'
 import sys
@@ -119,7 +121,7 @@ for name, value in python.items():
     if not difference <= 1e-5:
         sys.exit(f"{name}: after the way back Java differs from Python by {difference:.1e}")
 PY
-}
+done
 
 # Without oneDNN's kernels, on both sides: the same numbers, and others than with them.
 for onednn in 0 1; do
@@ -140,17 +142,14 @@ if not np.abs(off - python).max() <= 1e-5 * np.abs(python).max() or (off == on).
 PY
 unset TF_ENABLE_ONEDNN_OPTS
 
-fine_tuned protein-mlm savedmodels/protein-mlm/saved_model --keras
-fine_tuned protein-exp savedmodels/reference/protein_exp/saved_model ""
-fine_tuned protein-causal savedmodels/reference/protein_relu_causal/train_saved_model "" --objective causal-lm
-
 # Checkpoints of Google's Python code: imported, then loaded by Python, which computes what it computed with the checkpoint.
 imported() { # name, checkpoint, options
   local name=$1 checkpoint=$2
   shift 2
   run ./performer import "savedmodels/checkpoints/$checkpoint" --output "$work/imported-$name" "$@" >>"$log"
-  run "$python" ci/interop/check_imported.py "$work/imported-$name" "savedmodels/checkpoints/${checkpoint%%/*}/expected.npz"
+  imports+=("$work/imported-$name" "savedmodels/checkpoints/${checkpoint%%/*}/expected.npz")
 }
+imports=()
 imported lm-relu lm_relu
 imported bert-exact bert_exact
 imported bert-favor bert_softmax_favor
@@ -158,18 +157,19 @@ imported lra lra --kernel softmax --features 6
 imported kernel-h5 kernel_encoder/weights.h5 --features 16
 imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
+run "$python" ci/interop/check_imported.py "${imports[@]}"
 
 # ./performer serve, asked over TensorFlow Serving's REST API.
 run "$python" ci/interop/check_rest.py "$work"
 
 wait "$making"
 # Many small graphs: what Python trains is what inspect promises, with Python's gradients.
-run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.savedmodel.Battery "$work/battery" >&2
+run "${java[@]}" -cp "$classpath" dev.performer.savedmodel.Battery "$work/battery" >&2
 # Families of Hugging Face and KerasHub with other random weights than in the tests: outputs, greedy generation and tokens.
-run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.checkpoint.InteropFamilies "$work/families"
+run "${java[@]}" -cp "$classpath" dev.performer.checkpoint.InteropFamilies "$work/families"
 
 # Models as users of Python's libraries save them: predicted, differentiated, trained and exported as Python does it.
-run java -Dorg.bytedeco.javacpp.maxPhysicalBytes=0 -cp "$classpath" dev.performer.pipeline.ZooCheck "$work/zoo"
+run "${java[@]}" -cp "$classpath" dev.performer.pipeline.ZooCheck "$work/zoo"
 run "$python" ci/interop/zoo.py check "$work/zoo"
 
 # Clients of OpenAI's API, in Python and in Java.

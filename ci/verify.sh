@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The README's test command: compiles, runs the tests but the slow ones, checks the format, packages.
+# The README's test command: compiles, runs the tests but the slow ones, checks the format, packages. Arguments are more of Maven's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec mvn -B verify
+exec mvn -B verify "$@"

@@ -1,4 +1,4 @@
-"""Checks a SavedModel that Java wrote: python check_export.py MODEL OUTPUT_DIR
+"""Checks SavedModels that Java wrote: python check_export.py OUTPUT_DIR MODEL...
 
 MODEL.npz beside it holds inputs and Java's outputs. Loads the model as TF2 and TF1 programs, Keras and
 saved_model_cli do, trains it for a step, and saves it again into OUTPUT_DIR, untrained and trained, with the
@@ -180,10 +180,14 @@ def check_corners(model):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model")
     parser.add_argument("output")
+    parser.add_argument("model", nargs="+")
     arguments = parser.parse_args()
-    directory = arguments.model.rstrip("/")
+    for model in arguments.model:
+        check(model.rstrip("/"), arguments.output)
+
+
+def check(directory, output):
     name = os.path.basename(directory)
     expected = arrays_by_signature(directory + ".npz")
 
@@ -192,8 +196,8 @@ def main():
     if name == "corners":
         check_corners(model)
         check_version_1(directory, expected)
-        save(model, expected, os.path.join(arguments.output, name + "_resaved"))
-        check_corners(tf.saved_model.load(os.path.join(arguments.output, name + "_resaved")))
+        save(model, expected, os.path.join(output, name + "_resaved"))
+        check_corners(tf.saved_model.load(os.path.join(output, name + "_resaved")))
         print(f"{name}: {len(expected)} signatures equal to {difference:.1e}, all names found")
         return
     check_call(model, expected)
@@ -201,10 +205,10 @@ def main():
     check_command_line(directory, expected)
     check_version_1(directory, expected)
     check_keras(directory, expected)
-    save(model, expected, os.path.join(arguments.output, name + "_resaved"))
+    save(model, expected, os.path.join(output, name + "_resaved"))
     before, after = train(model, expected)
     assert after < before, (before, after)
-    save(model, expected, os.path.join(arguments.output, name + "_trained"))
+    save(model, expected, os.path.join(output, name + "_trained"))
     print(
         f"{name}: {len(expected)} signatures equal to {difference:.1e}, {len(model.variables)} variables, "
         f"a step in Python took the loss from {before:.6f} to {after:.6f}"

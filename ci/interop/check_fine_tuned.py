@@ -1,9 +1,10 @@
-"""Loads a model that ./performer fine-tune wrote, compares its outputs with Java's, trains a step and saves it again.
+"""Loads models that ./performer fine-tune wrote, compares their outputs with Java's, trains a step and saves them again.
 
-    check_fine_tuned.py MODEL IN.npz JAVA_OUT.npz RESAVED PYTHON_OUT.npz [--keras]
+    check_fine_tuned.py FOLDER KERAS_NAME NAME...
 
-IN.npz holds the inputs of serving_default, JAVA_OUT.npz what ./performer predict made of them. PYTHON_OUT.npz gets what the model says after
-the step, for ./performer predict to compare with.
+FOLDER/run-NAME holds the run, FOLDER/tokens.npz the inputs of serving_default, FOLDER/NAME-java.npz what ./performer predict made of them.
+FOLDER/NAME-resaved gets the model after the step, FOLDER/NAME-python.npz its outputs, for ./performer predict to compare with. The first
+name's model is one of Keras.
 """
 import os
 import subprocess
@@ -26,7 +27,13 @@ def compare(what, ours, theirs):
 
 
 def main():
-    model, inputs, java, resaved, after = sys.argv[1:6]
+    folder, keras, *others = sys.argv[1:]
+    for name in [keras, *others]:
+        check(f"{folder}/run-{name}/model", f"{folder}/tokens.npz", f"{folder}/{name}-java.npz", f"{folder}/{name}-resaved",
+              f"{folder}/{name}-python.npz", name == keras)
+
+
+def check(model, inputs, java, resaved, after, is_keras):
     feeds = dict(np.load(inputs))
     expected = dict(np.load(java))
     loaded = tf.saved_model.load(model)
@@ -34,14 +41,13 @@ def main():
     outputs = serve(**{name: tf.constant(value) for name, value in feeds.items()})
     worst = max(compare(name, outputs[name].numpy(), value) for name, value in expected.items())
 
-    shown = subprocess.run(
-        [os.path.join(os.path.dirname(sys.executable), "saved_model_cli"), "run", "--dir", model, "--tag_set", "serve",
-         "--signature_def", "serving_default", "--inputs", f"tokens={inputs}[tokens]"],
-        capture_output=True, text=True, check=False)
-    if shown.returncode != 0 or "Result for output key" not in shown.stdout:
-        sys.exit(f"saved_model_cli run failed: {shown.stderr[-500:]}")
-
-    if "--keras" in sys.argv:
+    if is_keras:
+        shown = subprocess.run(
+            [os.path.join(os.path.dirname(sys.executable), "saved_model_cli"), "run", "--dir", model, "--tag_set", "serve",
+             "--signature_def", "serving_default", "--inputs", f"tokens={inputs}[tokens]"],
+            capture_output=True, text=True, check=False)
+        if shown.returncode != 0 or "Result for output key" not in shown.stdout:
+            sys.exit(f"saved_model_cli run failed: {shown.stderr[-500:]}")
         import tf_keras
         keras = tf_keras.models.load_model(model, compile=False)
         answer = keras(feeds["tokens"])

@@ -1,4 +1,4 @@
-"""Checks an imported model that Java wrote with new weights: python check_replacement.py ORIGINAL MODEL KEYS
+"""Checks imported models that Java wrote with new weights: python check_replacement.py (ORIGINAL MODEL KEYS)...
 
 Java added 1/16 to the variables whose checkpoint keys begin with KEYS; MODEL.npz holds what Java then computes.
 Everything else must be as Python made it, Keras layers and training included.
@@ -8,7 +8,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import argparse
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -70,16 +70,15 @@ def check_keras(directory):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("original")
-    parser.add_argument("model")
-    parser.add_argument("keys")
-    arguments = parser.parse_args()
-    directory = arguments.model.rstrip("/")
+    arguments = iter(sys.argv[1:])
+    for original, directory, keys in zip(arguments, arguments, arguments):
+        check(original, directory, keys)
 
-    changed = check_checkpoint(arguments.original, directory, arguments.keys)
+
+def check(original, directory, keys):
+    changed = check_checkpoint(original, directory, keys)
     assert changed > 0
-    difference = check_outputs(directory, arguments.original)
+    difference = check_outputs(directory, original)
     said = f"{os.path.basename(directory)}: {changed} variables changed, outputs equal to {difference:.1e}"
     if os.path.exists(os.path.join(directory, "keras_metadata.pb")):
         said += f", tf_keras.models.load_model finds {check_keras(directory)} layers and trains them"

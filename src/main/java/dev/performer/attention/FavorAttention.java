@@ -68,7 +68,7 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
   }
 
   /** Attends in float32 and returns to the type of the q. */
-  static <T extends TFloating> Operand<T> widened(
+  public static <T extends TFloating> Operand<T> widened(
       Attention attention, Ops tf, Operand<T> q, Operand<T> k, Operand<T> v, Operand<T> keyMask) {
     var out = attention.attend(tf, wide(tf, q), wide(tf, k), wide(tf, v), wide(tf, keyMask));
     return tf.dtypes.cast(out, q.type());

@@ -2,22 +2,28 @@ package dev.performer.cli;
 
 import static java.util.stream.Collectors.joining;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
-import dev.performer.study.AttentionBenchmark;
 import dev.performer.study.Benchmark;
 import dev.performer.study.BenchmarkedAttention;
-import dev.performer.study.GenerationBenchmark;
+import dev.performer.study.Benchmarks;
+import dev.performer.study.Rounds;
 import dev.performer.study.RowsBenchmark;
 import dev.performer.study.ServingBenchmark;
-import dev.performer.study.TrainingBenchmark;
 import dev.performer.study.TrainingBenchmark.Compute;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
 
 /**
  * {@code bench}: time and memory of FAVOR+ against exact softmax attention (the paper's figure 3).
@@ -26,6 +32,24 @@ import picocli.CommandLine.Option;
     name = "bench",
     description = "Measure time and peak memory of attention against exact softmax attention.")
 final class BenchCommand extends PerformerCommand {
+  private static final int DEFAULT_ROWS = 2000;
+
+  /** Names of benchmarks, from their registry. */
+  private static final class Names extends ArrayList<String> {
+    private static final long serialVersionUID = 1;
+
+    Names() {
+      super(Stream.of(Benchmarks.values()).map(Benchmarks::label).toList());
+    }
+  }
+
+  @Parameters(
+      paramLabel = "NAME",
+      arity = "0..*",
+      completionCandidates = Names.class,
+      description = "What to measure: ${COMPLETION-CANDIDATES} (default: attention).")
+  private List<String> names = List.of();
+
   @Option(
       names = "--train",
       description =
@@ -94,61 +118,135 @@ final class BenchCommand extends PerformerCommand {
   @Option(names = "--timeout", description = "Minutes of a measurement; longer ones are left out.")
   private int timeout = 10;
 
+  @Option(
+      names = "--rounds",
+      description = "How often cases take turns that are open at the same time.")
+  private int rounds = Rounds.DEFAULT.most();
+
+  @Option(
+      names = "--profile",
+      description =
+          "Trace the ops in place of timing: which kinds of ops take the time, and the dearest nodes.")
+  private boolean profile;
+
+  @Option(
+      names = "--against",
+      paramLabel = "FILE",
+      description =
+          "Compare with the .json file of an earlier run of the same cases; differences beyond the noise of the runs are named.")
+  private Path against;
+
   @Override
   public Integer call() {
     requireUsage(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
-    var outcome = benchmark().run(folder, Duration.ofMinutes(timeout), new Lines());
-    print(outcome.table());
-    print("Written: " + outcome.files().stream().map(Path::toString).collect(joining(", ")));
-    return done(outcome.json());
+    var taken = checked("--rounds", () -> new Rounds(rounds, Rounds.DEFAULT.seconds()));
+    Duration limit = Duration.ofMinutes(timeout);
+    ObjectNode all = JsonNodeFactory.instance.objectNode();
+    List<Benchmarks> chosen = chosen();
+    boolean isOne = against == null || chosen.size() == 1 && !profile;
+    requireUsage(isOne, "--against compares one benchmark's times");
+    Map<Benchmarks, Benchmark<?>> planned = new LinkedHashMap<>();
+    chosen.forEach(one -> planned.put(one, planned(one)));
+    for (var entry : planned.entrySet()) {
+      var benchmark = entry.getValue();
+      var lines = new Lines();
+      var outcome =
+          profile
+              ? benchmark.profile(folder, limit, lines)
+              : benchmark.run(folder, limit, taken, against, lines);
+      print(outcome.table());
+      print("Written: " + outcome.files().stream().map(Path::toString).collect(joining(", ")));
+      all.set(entry.getKey().label(), outcome.json());
+    }
+    return done(all.size() == 1 ? all.get(chosen.get(0).label()) : all);
   }
 
-  private Benchmark<?> benchmark() {
-    int kinds = (train ? 1 : 0) + (generate ? 1 : 0) + (serve ? 1 : 0) + (rows != null ? 1 : 0);
-    requireUsage(kinds <= 1, "--train, --generate, --serve and --rows exclude each other");
-    requireUsage(train || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train");
-    boolean isSmall = serve || rows != null;
-    int h = heads != null ? heads : train || isSmall ? 4 : 8;
-    int m = features != null ? features : train ? 128 : isSmall ? 64 : 256;
-    int d = headSize != null ? headSize : isSmall ? 32 : 64;
-    Benchmark.Size size =
-        checked(
-            "--batch, --heads, --head-size, --features", () -> new Benchmark.Size(batch, h, d, m));
-    if (rows != null) {
-      String main = Main.class.getName();
-      var arguments = List.of(RowsBenchmark.MODEL, "--data", RowsBenchmark.INPUT);
-      var commands =
-          Stream.of("embed", "score", "predict")
-              .map(
-                  name ->
-                      Stream.of(
-                              List.of(main, name),
-                              arguments,
-                              List.of("--output", RowsBenchmark.OUTPUT))
-                          .flatMap(List::stream)
-                          .toList())
-              .toList();
-      return checked(
-          "--rows", () -> new RowsBenchmark(size, rows, commands, List.of("--batch", "1")));
+  /** Those of names, or of a flag. */
+  private List<Benchmarks> chosen() {
+    var named = checked("NAME", () -> names.stream().map(Benchmarks::of).distinct().toList());
+    List<Benchmarks> flags = new ArrayList<>();
+    if (train) {
+      flags.add(Benchmarks.TRAIN);
+    }
+    if (generate) {
+      flags.add(Benchmarks.GENERATE);
     }
     if (serve) {
-      String port = ServingBenchmark.PORT;
-      var server = List.of(Main.class.getName(), "serve", "--no-grpc", "--port", port);
-      return new ServingBenchmark(size, seconds, server, List.of("--no-batching"));
+      flags.add(Benchmarks.SERVE);
     }
-    return checked(
-        generate ? "--generate, --lengths" : "--lengths",
-        () ->
-            train
-                ? new TrainingBenchmark(size, lengths(1024, 4096), attentions, computes)
-                : generate
-                    ? new GenerationBenchmark(size, lengths(128, 256, 512, 1024), attentions)
-                    : new AttentionBenchmark(
-                        size, lengths(512, 1024, 2048, 4096, 8192, 16384), attentions));
+    if (rows != null && !named.contains(Benchmarks.ROWS)) {
+      flags.add(Benchmarks.ROWS);
+    }
+    requireUsage(
+        flags.size() <= 1 && (flags.isEmpty() || named.isEmpty()),
+        "--train, --generate, --serve and --rows exclude each other%s",
+        named.isEmpty() ? "" : ", and names of benchmarks");
+    List<Benchmarks> chosen = named.isEmpty() ? flags : named;
+    chosen = chosen.isEmpty() ? List.of(Benchmarks.ATTENTION) : chosen;
+    boolean trains = chosen.contains(Benchmarks.TRAIN);
+    requireUsage(
+        trains || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train, or train");
+    return chosen;
   }
 
-  private List<Integer> lengths(Integer... usual) {
-    return lengths != null ? lengths : List.of(usual);
+  private Benchmark<?> planned(Benchmarks of) {
+    var choice =
+        new Benchmarks.Choice(
+            batch,
+            heads,
+            headSize,
+            features,
+            lengths,
+            attentions,
+            computes,
+            seconds,
+            rows == null ? DEFAULT_ROWS : rows,
+            commands());
+    checked("--batch, --heads, --head-size, --features", () -> of.size(choice));
+    String options =
+        switch (of) {
+          case GENERATE -> "--generate, --lengths";
+          case ROWS -> "--rows";
+          default -> "--lengths";
+        };
+    return checked(options, () -> of.plan(choice));
+  }
+
+  private static Benchmarks.Commands commands() {
+    String main = Main.class.getName();
+    Path launcher = home().resolve("performer");
+    List<String> java =
+        List.of(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
+            "-cp",
+            System.getProperty("java.class.path"),
+            main);
+    boolean isLaunched =
+        System.getProperty("performer.home") != null && Files.isExecutable(launcher);
+    return new Benchmarks.Commands(
+        isLaunched ? List.of(launcher.toString()) : java,
+        List.of(
+            List.of("--version"),
+            List.of("--help"),
+            List.of("inspect", RowsBenchmark.MODEL),
+            onRows("predict")),
+        List.of(main, "serve", "--no-grpc", "--port", ServingBenchmark.PORT),
+        List.of("--no-batching"),
+        Stream.of("embed", "score", "predict")
+            .map(name -> Stream.concat(Stream.of(main), onRows(name).stream()).toList())
+            .toList(),
+        List.of("--batch", "1"));
+  }
+
+  private static List<String> onRows(String command) {
+    return List.of(
+        command,
+        RowsBenchmark.MODEL,
+        "--data",
+        RowsBenchmark.INPUT,
+        "--output",
+        RowsBenchmark.OUTPUT);
   }
 
   private static <T> T checked(String options, Supplier<T> made) {

@@ -39,6 +39,7 @@ import picocli.CommandLine.Spec;
       ConvertCommand.class,
       ApproximateCommand.class,
       BenchCommand.class,
+      DevicesCommand.class,
       Main.Completion.class,
       HelpCommand.class,
     },

@@ -1,6 +1,7 @@
 package dev.performer.distill;
 
 import dev.performer.data.NpyArray;
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
@@ -14,6 +15,7 @@ import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.training.Feed;
 import dev.performer.training.LabelledBatch;
+import dev.performer.training.Memory;
 import dev.performer.training.Trainable;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -45,7 +47,8 @@ record DistillGraph(
     List<Variable> teacher,
     DistillLoss.Batch inputs,
     DistillLoss loss,
-    Output<TFloat32> studentOutput)
+    Output<TFloat32> studentOutput,
+    Recomputation parts)
     implements AutoCloseable {
   /** Names of the teacher's variables begin thus. */
   static final String TEACHER = "teacher/";
@@ -67,15 +70,18 @@ record DistillGraph(
       PerformerConfig theirs = models.teacher().config();
       Performer.shapes(theirs)
           .forEach((name, shape) -> teacher.declare(TEACHER + name, TFloat32.class, shape, false));
-      Outputs learned = apply(tf.withSubScope("student"), ours, inputs, student::get);
+      boolean again = recipe.training().memory() == Memory.RECOMPUTE;
+      var parts = again ? new Recomputation() : Recomputation.NONE;
+      Ops own = tf.withSubScope("student");
+      Outputs learned = apply(own, ours, inputs, student::get, again ? parts : null);
       Ops scope = tf.withSubScope("teacher");
-      Outputs taught = apply(scope, theirs, inputs, name -> teacher.get(TEACHER + name));
+      Outputs taught = apply(scope, theirs, inputs, name -> teacher.get(TEACHER + name), null);
       Ops distill = tf.withSubScope("distill");
       var loss = DistillLoss.build(distill, ours, recipe.loss(), learned, taught, inputs);
       var output = learned.logits() == null ? learned.sequence() : learned.logits();
       var variables = List.copyOf(student.values());
       return new DistillGraph(
-          graph, models, variables, teacher.all(), inputs, loss, output.asOutput());
+          graph, models, variables, teacher.all(), inputs, loss, output.asOutput(), parts);
     } catch (RuntimeException e) {
       graph.close();
       throw e;
@@ -92,6 +98,7 @@ record DistillGraph(
         .loss(loss.loss())
         .sums(sums)
         .feed(this::feed)
+        .parts(parts)
         .activation("the student", studentOutput)
         .build();
   }
@@ -145,9 +152,13 @@ record DistillGraph(
 
   /** As the model's signatures feed it: encoders get a mask, others know padding by its id. */
   private static Outputs apply(
-      Ops tf, PerformerConfig config, DistillLoss.Batch inputs, Function<String, Variable> named) {
+      Ops tf,
+      PerformerConfig config,
+      DistillLoss.Batch inputs,
+      Function<String, Variable> named,
+      Recomputation parts) {
     Operand<TFloat32> mask = config.task() == Task.ENCODER ? inputs.mask() : null;
     return Performer.over(config, named)
-        .apply(tf, Inputs.of(inputs.tokens(), mask), Dropout.none());
+        .apply(tf, Inputs.of(inputs.tokens(), mask), Dropout.none(), parts);
   }
 }

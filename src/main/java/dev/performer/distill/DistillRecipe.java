@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.BatchSize;
 import dev.performer.data.StrictJson;
 import dev.performer.training.LoopOptions;
+import dev.performer.training.Memory;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.Schedule;
 import java.util.List;
@@ -75,6 +76,9 @@ public record DistillRecipe(
     require(
         training.batch() instanceof BatchSize.Tokens,
         "a distillation takes training.batchTokens, not training.batchSequences");
+    require(
+        training.memory() != Memory.SEGMENTS,
+        "training.memory: segments makes no sense in a distillation, which compares whole sequences; recompute does");
     ObjectNode ours = training.toJson();
     for (String key : NOT_OF_A_DISTILLATION) {
       boolean isDefault = ours.path(key).equals(LOOP.toJson().path(key));

@@ -1,6 +1,8 @@
 package dev.performer.graph;
 
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.Loader;
 
@@ -21,7 +23,27 @@ public final class CudaLibraries {
       libcudnn_engines_runtime_compiled.so.9 libcudnn.so.9 libcupti.so.12
       """;
 
+  // What TensorFlow opens by name: the driver, then CUDA and cuDNN.
+  private static final String NEEDED =
+      """
+      libcuda.so.1 libcudart.so.12 libcublas.so.12 libcublasLt.so.12 libcufft.so.11
+      libcusolver.so.11 libcusparse.so.12 libcudnn.so.9
+      """;
+
   private CudaLibraries() {}
+
+  /** Those that TensorFlow needs for a GPU and that this process cannot load. */
+  public static List<String> missing() {
+    List<String> missing = new ArrayList<>();
+    for (String library : NEEDED.split("\\s+")) {
+      try {
+        Loader.loadGlobal(library);
+      } catch (UnsatisfiedLinkError e) {
+        missing.add(library);
+      }
+    }
+    return missing;
+  }
 
   /**
    * Loads those that the class path holds, before the first TensorFlow class is used, and counts

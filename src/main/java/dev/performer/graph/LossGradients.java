@@ -102,11 +102,23 @@ public final class LossGradients {
    */
   public static List<Optional<Output<?>>> find(
       Graph graph, Output<?> loss, List<Variable> variables) {
-    if (variables.isEmpty()) {
+    List<Output<?>> handles = variables.stream().<Output<?>>map(Variable::handle).toList();
+    return find(graph, loss, handles, Recomputation.NONE);
+  }
+
+  /** The same with respect to outputs, such as handles, of a graph with parts of its own. */
+  public static List<Optional<Output<?>>> find(
+      Graph graph, Output<?> loss, List<Output<?>> of, Recomputation parts) {
+    if (of.isEmpty()) {
       return List.of();
     }
-    Output<?>[] handles = variables.stream().map(Variable::handle).toArray(Output<?>[]::new);
-    return Arrays.stream(graph.addGradients(loss, handles))
+    return parts.isEmpty()
+        ? present(graph.addGradients(loss, of.toArray(Output<?>[]::new)))
+        : parts.gradients(graph, loss, of);
+  }
+
+  static List<Optional<Output<?>>> present(Output<?>[] gradients) {
+    return Arrays.stream(gradients)
         .map(dx -> Optional.<Output<?>>ofNullable(dx).filter(RawOps::isPresent))
         .toList();
   }

@@ -126,6 +126,11 @@ public final class OpDefinitions {
     return list.isEmpty() ? 1 : required(attributes, list, arg).getList().getTypeCount();
   }
 
+  /** All attributes of a node, defaults included; its own alone if its op is unknown. */
+  static Map<String, AttrValue> attributes(NodeDef node) {
+    return find(node.getOp()).map(op -> withDefaults(node, op)).orElseGet(node::getAttrMap);
+  }
+
   private static Map<String, AttrValue> withDefaults(NodeDef node, OpDef definition) {
     Map<String, AttrValue> attributes = new HashMap<>(node.getAttrMap());
     for (OpDef.AttrDef attr : definition.getAttrList()) {

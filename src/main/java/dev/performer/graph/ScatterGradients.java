@@ -4,7 +4,10 @@ import static java.util.Arrays.asList;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.LongStream;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
+import org.tensorflow.ndarray.Shape;
 
 /** Gradients of what gathers, scatters and sums by index, sparse tensors among it. */
 final class ScatterGradients {
@@ -75,13 +78,23 @@ final class ScatterGradients {
    */
   private static Output<?> resourceGather(NodeGradient of) {
     int batchDims = Math.toIntExact(of.integer("batch_dims"));
-    Output<?> table = of.op("VariableShape", of.x);
+    Output<?> table = tableShape(of);
     Output<?> rows = of.op("Prod", of.slice(table, 0, batchDims + 1), of.ints(0));
     Output<?> inner = of.op("Slice", table, of.ints(batchDims + 1), of.ints(-1));
     Output<?> updates = of.op("Reshape", of.dy, of.concat(of.ints(-1), inner));
     Output<?> indices = batchDims == 0 ? of.y : endToEnd(of, table, batchDims);
     Output<?> sums = of.op("UnsortedSegmentSum", updates, of.flat(indices), rows);
     return of.op("Reshape", sums, table);
+  }
+
+  /** A constant where the graph has it, so that sizes are known before it runs. */
+  private static Output<?> tableShape(NodeGradient of) {
+    GraphOperation handle = (GraphOperation) of.x.op();
+    boolean isHandle = handle.type().equals("VarHandleOp");
+    Shape shape = isHandle ? handle.attributes().getAttrShape("shape") : Shape.unknown();
+    return shape.hasUnknownDimension()
+        ? of.op("VariableShape", of.x)
+        : of.ints(LongStream.of(shape.asArray()).mapToInt(Math::toIntExact).toArray());
   }
 
   private static Output<?> endToEnd(NodeGradient of, Output<?> table, int batchDims) {

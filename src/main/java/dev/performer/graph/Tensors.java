@@ -5,6 +5,7 @@ import static java.util.stream.Collectors.toUnmodifiableMap;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -49,6 +50,16 @@ public final class Tensors {
 
   public static DataType dataType(Class<? extends TType> type) {
     return type.getAnnotation(TensorType.class).dataType();
+  }
+
+  /** A type as Python names it. */
+  public static String typeName(DataType type) {
+    return switch (type) {
+      case DT_FLOAT -> "float32";
+      case DT_DOUBLE -> "float64";
+      case DT_HALF -> "float16";
+      default -> type.name().substring("DT_".length()).toLowerCase(Locale.ROOT);
+    };
   }
 
   /** The class of a type. @throws PerformerException if TensorFlow Java has none */

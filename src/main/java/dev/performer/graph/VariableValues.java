@@ -144,7 +144,7 @@ public final class VariableValues {
                     : t.getTensorContent().asReadOnlyByteBuffer().order(LITTLE_ENDIAN).getFloat());
   }
 
-  private static NodeDef constant(String name, Tensor value) {
+  static NodeDef constant(String name, Tensor value) {
     var tensor = TensorProto.newBuilder().setDtype(value.dataType());
     tensor.setTensorShape(GraphProtos.shape(value.shape()));
     if (value.dataType() == DataType.DT_STRING) {

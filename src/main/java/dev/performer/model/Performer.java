@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.attention.Attention.Projected;
 import dev.performer.attention.projection.ProjectionMatrix;
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.PerformerConfig.Positions;
@@ -130,6 +131,11 @@ public final class Performer {
    * @throws dev.performer.PerformerException if only one of decoder and decoder tokens is there
    */
   public Outputs apply(Ops tf, Inputs inputs, Dropout drop) {
+    return apply(tf, inputs, drop, null);
+  }
+
+  /** The same; of each block only its input is kept, where {@code parts} is not null. */
+  public Outputs apply(Ops tf, Inputs inputs, Dropout drop, Recomputation parts) {
     boolean isGiven = inputs.decoderTokens() != null;
     require(!isGiven || decoder != null, "decoder tokens need task sequence-to-sequence");
     require(isGiven || decoder == null, "task sequence-to-sequence needs decoder tokens");
@@ -139,19 +145,24 @@ public final class Performer {
       mask = Sequences.inFront(tf, mask, tf.constant(1f));
     }
     Operand<TInt32> positions = positions(tf, read.tokens(), config.classToken() ? 1 : 0);
-    var context = new Stack.Context(mask, rotation(tf, positions), null, null, drop, null);
+    var context = new Stack.Context(mask, rotation(tf, positions), null, null, drop, null, parts);
     var encoded = encoder.apply(tf, read.tokens(), inputs.tokenTypes(), positions, context);
     Operand<TFloat32> decoded =
-        decoder == null ? null : decode(tf, inputs, encoded.hidden(), mask, drop);
+        decoder == null ? null : decode(tf, inputs, encoded.hidden(), mask, drop, parts);
     return outputs(tf, encoded, mask, decoded, drop);
   }
 
   private Operand<TFloat32> decode(
-      Ops tf, Inputs inputs, Operand<TFloat32> encoded, Operand<TFloat32> seen, Dropout drop) {
+      Ops tf,
+      Inputs inputs,
+      Operand<TFloat32> encoded,
+      Operand<TFloat32> seen,
+      Dropout drop,
+      Recomputation parts) {
     var read = Sequences.read(tf, inputs.decoderTokens(), inputs.decoderMask(), config, true);
     var positions = positions(tf, read.tokens(), 0);
     var rotation = rotation(tf, positions);
-    var context = new Stack.Context(read.mask(), rotation, encoded, seen, drop, null);
+    var context = new Stack.Context(read.mask(), rotation, encoded, seen, drop, null, parts);
     return decoder.apply(tf, read.tokens(), null, positions, context).hidden();
   }
 
@@ -180,13 +191,18 @@ public final class Performer {
    */
   public Outputs applyPiece(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> positions, Mixing mixing) {
+    return applyPiece(tf, tokens, positions, mixing, Dropout.none());
+  }
+
+  /** The same with dropout. */
+  Outputs applyPiece(
+      Ops tf, Operand<TInt32> tokens, Operand<TInt32> positions, Mixing mixing, Dropout drop) {
     boolean isWhole = decoder != null || config.classToken();
     require(!isWhole, "a model with a decoder or a class token cannot run piece by piece");
-    Dropout none = Dropout.none();
-    var context = new Stack.Context(null, rotation(tf, positions), null, null, none, mixing);
+    var context = new Stack.Context(null, rotation(tf, positions), null, null, drop, mixing, null);
     int first = config.firstPosition();
     var at = first == 0 ? positions : tf.math.add(positions, tf.constant(first));
-    return outputs(tf, encoder.apply(tf, tokens, null, at, context), null, null, none);
+    return outputs(tf, encoder.apply(tf, tokens, null, at, context), null, null, drop);
   }
 
   /** Logits of hidden states, {@code [..., E]} to {@code [..., V]}; null without such a head. */
@@ -281,6 +297,14 @@ public final class Performer {
         Operand<TFloat32> attentionOutput,
         Operand<TFloat32> queries,
         Operand<TFloat32> keys,
-        Operand<TFloat32> values) {}
+        Operand<TFloat32> values) {
+      static Layer of(List<Operand<TFloat32>> all) {
+        return new Layer(all.get(0), all.get(1), all.get(2), all.get(3), all.get(4));
+      }
+
+      List<Operand<TFloat32>> all() {
+        return List.of(hidden, attentionOutput, queries, keys, values);
+      }
+    }
   }
 }

@@ -3,6 +3,12 @@ package dev.performer.model;
 import static com.fasterxml.jackson.annotation.JsonFormat.Feature.ACCEPT_SINGLE_VALUE_AS_ARRAY;
 import static com.fasterxml.jackson.annotation.JsonFormat.Feature.WRITE_SINGLE_ELEM_ARRAYS_UNWRAPPED;
 import static dev.performer.PerformerException.require;
+import static dev.performer.model.ConfigChecks.atLeast;
+import static dev.performer.model.ConfigChecks.atMost;
+import static dev.performer.model.ConfigChecks.checked;
+import static dev.performer.model.ConfigChecks.matrix;
+import static dev.performer.model.ConfigChecks.present;
+import static dev.performer.model.ConfigChecks.token;
 
 import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonIgnore;
@@ -16,7 +22,9 @@ import dev.performer.nn.Activation;
 import dev.performer.nn.LayerNorm.Formula;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.OptionalInt;
+import java.util.stream.Stream;
 
 /**
  * A Transformer, all of it but its weights. Written as JSON or YAML with these keys; what is absent
@@ -152,41 +160,16 @@ public record PerformerConfig(
     String message = "attention has %d entries for %d layers; give one, or one each";
     require(entries == 1 || entries == layers, message, entries, layers);
     for (AttentionConfig entry : attention) {
-      checked("attention", entry, heads, headSize);
+      checked("attention", entry, heads, headSize, maxLength);
     }
-    checked("decoderAttention", decoderAttention, heads, headSize);
-    checked("crossAttention", crossAttention, heads, headSize);
-  }
-
-  private static void present(String key, Object value) {
-    require(value != null, "key %s is missing", key);
-  }
-
-  private static void atLeast(int least, String key, int value) {
-    require(value >= least, "key %s must be %d or more, not %d", key, least, value);
-  }
-
-  private static void atMost(int most, String key, int value) {
-    require(value <= most, "key %s must be at most %d, not %d", key, most, value);
-  }
-
-  /** A matrix must fit into one array. */
-  private static void matrix(String rowsKey, long rows, String columnsKey, long columns) {
-    String product = "%s %d times %s %d".formatted(rowsKey, rows, columnsKey, columns);
-    boolean fits = rows * columns <= Integer.MAX_VALUE - 16;
-    require(fits, "%s is more than a matrix can hold; use smaller ones", product);
-  }
-
-  private static void token(String key, Integer value, int vocabularySize) {
-    boolean isToken = value == null || value >= 0 && value < vocabularySize;
-    require(isToken, "key %s is %d, but tokens go from 0 to %d", key, value, vocabularySize - 1);
-  }
-
-  /** An attention entry; null is none. */
-  private static void checked(String key, AttentionConfig entry, int heads, int headSize) {
-    matrix("features", entry == null ? 0 : entry.projectionRows(), "headSize", headSize);
-    int exact = entry instanceof AttentionConfig.Favor favor ? favor.config().exactHeads() : 0;
-    require(exact <= heads, "%s.exactHeads is %d, but there are %d heads", key, exact, heads);
+    checked("decoderAttention", decoderAttention, heads, headSize, maxLength);
+    checked("crossAttention", crossAttention, heads, headSize, maxLength);
+    if (isPair && decoderAttention == null) {
+      attention.get(0).withCausality(true); // or refuses
+    }
+    var cross = crossAttention == null ? attention.get(0) : crossAttention;
+    String own = "reformer attends to its own sequence only; set crossAttention to another";
+    require(!isPair || cross.takesOtherKeys(), own);
   }
 
   /**
@@ -274,13 +257,27 @@ public record PerformerConfig(
 
   /** The length beyond which the model has no positions; empty if there is none. */
   public OptionalInt longestSequence() {
-    boolean isBounded = positions.isTable() || pooling == Pooling.FLATTEN;
-    return isBounded ? OptionalInt.of(maxLength) : OptionalInt.empty();
+    return hasLastPosition() || pooling == Pooling.FLATTEN
+        ? OptionalInt.of(maxLength)
+        : OptionalInt.empty();
+  }
+
+  /** Whether weights are of single positions, so that there are none beyond maxLength. */
+  public boolean hasLastPosition() {
+    var decoder = Stream.of(decoderAttention, crossAttention).filter(Objects::nonNull);
+    return positions.isTable()
+        || Stream.concat(attention.stream(), decoder)
+            .anyMatch(entry -> entry instanceof AttentionConfig.Linformer);
+  }
+
+  /** Positions of the longest sequence, the class token's included. */
+  int longest() {
+    return maxLength + (classToken ? 1 : 0);
   }
 
   /** Rows that a position needs, the class token's included. */
   int positionRows() {
-    return firstPosition() + maxLength + (classToken ? 1 : 0);
+    return firstPosition() + longest();
   }
 
   /** The row of the first token in a table of positions. */

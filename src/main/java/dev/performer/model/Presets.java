@@ -18,6 +18,10 @@ final class Presets {
   static final List<String> NAMES =
       List.of("protein-lm", "kernel-encoder", "lra-encoder", "bert", "performer");
 
+  /** The keys that name a kind of attention other than FAVOR+. */
+  private static final List<String> OTHERS =
+      List.of("exact", "modelGarden", "reformer", "linformer");
+
   private static final ObjectReader COMMENTED =
       JsonMapper.builder().enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).build().reader();
 
@@ -78,13 +82,15 @@ final class Presets {
     }
   }
 
-  /** Exact, FAVOR+ and Model Garden's attention share no keys. */
+  /** Kinds of attention share no keys but {@code causal}; FAVOR+ is what names no other. */
   private static boolean isSameKind(ObjectNode old, ObjectNode replacing) {
     if (old.has("kernel")) {
-      return !replacing.has("exact") && !replacing.has("modelGarden");
-    } else if (old.has("exact")) {
-      return replacing.has("exact") || replacing.has("causal") && replacing.size() == 1;
+      return OTHERS.stream().noneMatch(replacing::has);
     }
-    return !old.has("modelGarden") || replacing.has("modelGarden");
+    var kind = OTHERS.stream().filter(old::has).findFirst();
+    boolean isCausality = replacing.has("causal") && replacing.size() == 1;
+    return kind.isEmpty()
+        || replacing.has(kind.get())
+        || isCausality && !kind.get().equals("modelGarden");
   }
 }

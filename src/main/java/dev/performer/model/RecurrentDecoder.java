@@ -109,18 +109,26 @@ public final class RecurrentDecoder {
       Map<String, ? extends Operand<TFloat32>> before) {
     Operand<TFloat32> mask = tf.dtypes.cast(isReal, TFloat32.class);
     Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
-    Performer.Mixing mixing =
-        (layer, own) ->
-            keep(
-                layer,
-                layers.get(layer).states(),
-                states,
-                layers.get(layer).extend(tf, own(layer, before), own, mask));
+    var mixing = mixing(tf, before, mask, states);
     var hidden = model.applyPiece(tf, tokens, positions, mixing).sequence(); // [B, T, E]
     var lastIndex = tf.math.maximum(tf.math.sub(counts, tf.constant(1)), tf.constant(0));
     var column = tf.expandDims(lastIndex, tf.constant(1)); // [B, 1]
     Operand<TFloat32> last = tf.gather(hidden, column, tf.constant(1), Gather.batchDims(1L));
     return advance(tf, model.tokenLogits(tf, last), states);
+  }
+
+  /** Attention of a piece after states by name, null for none; those behind it go to a map. */
+  Performer.Mixing mixing(
+      Ops tf,
+      Map<String, ? extends Operand<TFloat32>> before,
+      Operand<TFloat32> mask,
+      Map<String, Operand<TFloat32>> after) {
+    return (layer, own) ->
+        keep(
+            layer,
+            layers.get(layer).states(),
+            after,
+            layers.get(layer).extend(tf, own(layer, before), own, mask));
   }
 
   /** The states of one layer, in its order; null for none. */

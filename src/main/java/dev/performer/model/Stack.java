@@ -3,6 +3,7 @@ package dev.performer.model;
 import dev.performer.attention.Attention.Projected;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.projection.ProjectionMatrix;
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.Variable;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig.Normalization;
@@ -30,14 +31,24 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
   /** What one pass computes: {@code [B, L, E]} before the blocks and after the last norm. */
   record Pass(Operand<TFloat32> embedded, Operand<TFloat32> hidden, List<Outputs.Layer> layers) {}
 
-  /** What all blocks of one pass share; {@code mixing} is null for self attention of their own. */
+  /**
+   * What all blocks of one pass share; {@code mixing} is null for self attention of their own,
+   * {@code parts} for blocks that are computed once.
+   */
   record Context(
       Operand<TFloat32> mask,
       Rotation rotation,
       Operand<TFloat32> encoded,
       Operand<TFloat32> encodedMask,
       Dropout drop,
-      Performer.Mixing mixing) {}
+      Performer.Mixing mixing,
+      Recomputation parts) {
+    /** Of one block, with what a decoder sees, or nothing. */
+    private Context of(List<Operand<TFloat32>> seen, Dropout own) {
+      var encoder = seen.isEmpty() ? null : seen.get(0);
+      return new Context(mask, rotation, encoder, encodedMask, own, mixing, null);
+    }
+  }
 
   /** The encoder or the only stack; or, of an encoder whose tokens it shares, the decoder. */
   static Stack of(Parameters in, PerformerConfig config, Blocks made, Stack encoder) {
@@ -59,10 +70,30 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
     List<Outputs.Layer> layers = new ArrayList<>();
     Operand<TFloat32> x = embedded;
     for (int i = 0; i < blocks.size(); i++) {
-      layers.add(blocks.get(i).apply(tf, x, context, i));
+      boolean isKept = context.parts() == null;
+      layers.add(isKept ? blocks.get(i).apply(tf, x, context, i) : again(tf, x, context, i));
       x = layers.get(i).hidden();
     }
     return new Pass(embedded, norm == null ? x : norm.apply(tf, x), List.copyOf(layers));
+  }
+
+  /** A block that is computed once more for its gradient, with the same dropout. */
+  private Outputs.Layer again(Ops tf, Operand<TFloat32> x, Context context, int number) {
+    Block block = blocks.get(number);
+    List<Operand<TFloat32>> inputs = new ArrayList<>(List.of(x));
+    if (block.cross() != null) {
+      inputs.add(context.encoded());
+    }
+    Dropout before = context.drop().again();
+    boolean[] isFirst = {true};
+    Recomputation.Part part =
+        (ops, in) -> {
+          Dropout own = isFirst[0] ? context.drop() : before.again();
+          isFirst[0] = false;
+          var seen = in.subList(1, in.size());
+          return block.apply(ops, in.get(0), context.of(seen, own), number).all();
+        };
+    return Outputs.Layer.of(context.parts().add(tf, inputs, part));
   }
 
   /**
@@ -177,9 +208,21 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
         return new HeadMixer.Favor(favor.config(), projection, config.heads());
       } else if (attention instanceof AttentionConfig.ModelGarden garden) {
         return new HeadMixer.ModelGarden(garden.config(), projection, config.heads(), dropout);
+      } else if (attention instanceof AttentionConfig.Reformer reformer) {
+        return new HeadMixer.Reformer(reformer.config(), reformer.causal(), projection, dropout);
+      } else if (attention instanceof AttentionConfig.Linformer linformer) {
+        Variable keys = mixtures(in, "key_mixtures", linformer.rank());
+        return new HeadMixer.Linformer(
+            keys, mixtures(in, "value_mixtures", linformer.rank()), dropout);
       }
       AttentionConfig.Exact exact = (AttentionConfig.Exact) attention;
       return new HeadMixer.Exact(new ExactAttention(exact.causal()), exact.maskQueries(), dropout);
+    }
+
+    /** A matrix of Linformer's, {@code [k, longest S]}. */
+    private Variable mixtures(Parameters in, String name, int rank) {
+      int longest = config.longest();
+      return in.trainable(name, new Initializer.Glorot(longest, rank), rank, longest);
     }
 
     private Variable projection(Parameters in, AttentionConfig attention) {

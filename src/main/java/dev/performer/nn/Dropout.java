@@ -30,6 +30,13 @@ public final class Dropout {
     return new Dropout(seed);
   }
 
+  /** The same from the next place on, which this does not move: both drop alike. */
+  public Dropout again() {
+    Dropout again = new Dropout(seed);
+    again.place = place;
+    return again;
+  }
+
   /** Whether this may drop anything. */
   public boolean isActive() {
     return seed != null;

@@ -42,6 +42,11 @@ public sealed interface HeadMixer {
     return false;
   }
 
+  /** Whether the queries are the keys, too. */
+  default boolean sharesKeys() {
+    return false;
+  }
+
   /**
    * Softmax attention with dropout of its weights; where queries are masked, padding, which must be
    * that of the keys, sees all positions alike.
@@ -177,6 +182,65 @@ public sealed interface HeadMixer {
     @Override
     public boolean hasBegin() {
       return config.beginKernel() > 0;
+    }
+  }
+
+  /** Reformer's attention with dropout of its weights; the rotations may be null. */
+  record Reformer(ReformerConfig config, boolean causal, Variable projection, double dropout)
+      implements HeadMixer {
+    @Override
+    public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
+      return new Mixed(null, mixed(tf, x.queries(), x.values(), keyMask, drop));
+    }
+
+    private Operand<TFloat32> mixed(
+        Ops tf, Operand<TFloat32> q, Operand<TFloat32> v, Operand<TFloat32> mask, Dropout drop) {
+      var rotations = projection == null ? null : projection.<TFloat32>read(tf);
+      var attention = new ReformerAttention(config, causal, rotations);
+      return attention.attend(tf, q, v, mask, weights -> drop.apply(tf, weights, dropout));
+    }
+
+    /** What the attention makes of the unit vectors. */
+    @Override
+    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
+      Algebra<TFloat32> a = Algebra.of(tf, x.queries());
+      var length = LinearAttention.length(tf, x.queries());
+      Operand<TFloat32> ones = tf.fill(length, a.constant(1));
+      var sizes = List.of(Algebra.sizes(tf, x.queries(), 0, 2), length, length);
+      var unit = tf.broadcastTo(tf.linalg.tensorDiag(ones), tf.concat(sizes, tf.constant(0)));
+      return mixed(tf, x.queries(), unit, keyMask, Dropout.none());
+    }
+
+    @Override
+    public boolean sharesKeys() {
+      return true;
+    }
+  }
+
+  /** Linformer's attention with dropout of its weights; matrices {@code [k, longest S]}. */
+  record Linformer(Variable keys, Variable values, double dropout) implements HeadMixer {
+    @Override
+    public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
+      var attention = attention(tf);
+      var out =
+          attention.attend(
+              tf,
+              x.queries(),
+              x.keys(),
+              x.values(),
+              keyMask,
+              weights -> drop.apply(tf, weights, dropout));
+      return new Mixed(null, out);
+    }
+
+    private LinformerAttention attention(Ops tf) {
+      return new LinformerAttention(keys.<TFloat32>read(tf), values.<TFloat32>read(tf));
+    }
+
+    /** The weights of mixtures, spread over the positions that these are made of. */
+    @Override
+    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
+      return attention(tf).spread(tf, x.queries(), x.keys(), keyMask);
     }
   }
 }

@@ -13,7 +13,7 @@ import org.tensorflow.types.TFloat32;
 /** Dense layers to queries, keys and values, heads that mix them, and a dense layer back. */
 public record MultiHeadAttention(
     Dense query, // [E, H, D], as key and value
-    Dense key,
+    Dense key, // the queries' own where the mixer shares it
     Dense value,
     Dense output, // [H, D, E]
     Dense outputExact, // of the first queries where the mixer sets them apart, or null
@@ -26,9 +26,10 @@ public record MultiHeadAttention(
       Parameters parameters, int size, int heads, int headSize, boolean bias, HeadMixer mixer) {
     long[] width = {size};
     long[] split = {heads, headSize};
+    Dense query = Dense.create(parameters.in("query"), width, split, bias);
     return new MultiHeadAttention(
-        Dense.create(parameters.in("query"), width, split, bias),
-        Dense.create(parameters.in("key"), width, split, bias),
+        query,
+        mixer.sharesKeys() ? query : Dense.create(parameters.in("key"), width, split, bias),
         Dense.create(parameters.in("value"), width, split, bias),
         Dense.create(parameters.in("output"), split, width, bias),
         mixer.hasBegin() ? Dense.create(parameters.in("output_exact"), split, width, bias) : null,
@@ -41,13 +42,19 @@ public record MultiHeadAttention(
   /** The first half: queries of {@code x}, keys and values of {@code source}; rotation or null. */
   public Projected project(
       Ops tf, Operand<TFloat32> x, Operand<TFloat32> source, Rotation rotation) {
+    if (mixer.sharesKeys()) {
+      Operand<TFloat32> q = turned(tf, split(tf, query.apply(tf, x)), rotation);
+      return new Projected(q, q, split(tf, value.apply(tf, source)));
+    }
     var parts = joins && x == source ? joined(tf, x) : apart(tf, x, source);
     Operand<TFloat32> q = split(tf, parts.get(0)); // [B, H, L, D]
     Operand<TFloat32> k = split(tf, parts.get(1)); // [B, H, S, D]
     Operand<TFloat32> v = split(tf, parts.get(2)); // [B, H, S, D]
-    return rotation == null
-        ? new Projected(q, k, v)
-        : new Projected(rotation.apply(tf, q), rotation.apply(tf, k), v);
+    return new Projected(turned(tf, q, rotation), turned(tf, k, rotation), v);
+  }
+
+  private static Operand<TFloat32> turned(Ops tf, Operand<TFloat32> x, Rotation rotation) {
+    return rotation == null ? x : rotation.apply(tf, x);
   }
 
   private List<Operand<TFloat32>> apart(Ops tf, Operand<TFloat32> x, Operand<TFloat32> source) {

@@ -22,10 +22,15 @@ public record RecurrentHeads(int heads, List<Part> parts) implements RecurrentFo
   public static RecurrentHeads of(Ops tf, MultiHeadAttention layer) {
     int heads = layer.heads();
     int size = layer.headSize();
-    boolean isOurs = !(layer.mixer() instanceof HeadMixer.ModelGarden);
-    require(isOurs, "Model Garden's attention has no recurrent form here");
-    HeadMixer.Favor favor = layer.mixer() instanceof HeadMixer.Favor mixer ? mixer : null;
-    var softmax = layer.mixer() instanceof HeadMixer.Exact mixer ? mixer.attention() : null;
+    var mixer = layer.mixer();
+    boolean isGarden = mixer instanceof HeadMixer.ModelGarden;
+    require(!isGarden, "Model Garden's attention has no recurrent form here");
+    boolean isReformer = mixer instanceof HeadMixer.Reformer;
+    require(!isReformer, "Reformer's attention has no recurrent form");
+    boolean isLinformer = mixer instanceof HeadMixer.Linformer;
+    require(!isLinformer, "Linformer's attention has no recurrent form");
+    HeadMixer.Favor favor = mixer instanceof HeadMixer.Favor own ? own : null;
+    var softmax = mixer instanceof HeadMixer.Exact own ? own.attention() : null;
     boolean causal = favor == null ? softmax.causal() : favor.config().causal();
     require(causal, "attention that is not causal has no recurrent form");
     int exact = favor == null ? heads : favor.config().exactHeads();

@@ -35,6 +35,13 @@ public final class ConfigSummary {
       return "%sFAVOR+ with kernel %s, %s, convention %s"
           .formatted(causal, config.kernel(), projection, config.convention());
     }
+    if (attention instanceof AttentionConfig.Reformer reformer) {
+      var config = reformer.config();
+      return "%sReformer's attention, %d buckets, chunks of %d, %d rounds"
+          .formatted(causal, config.buckets(), config.chunk(), config.rounds());
+    } else if (attention instanceof AttentionConfig.Linformer linformer) {
+      return "Linformer's attention, k = " + linformer.rank();
+    }
     int rows = attention.projectionRows();
     return attention instanceof AttentionConfig.ModelGarden
         ? causal + "Model Garden's KernelAttention" + (rows == 0 ? "" : ", M = " + rows)

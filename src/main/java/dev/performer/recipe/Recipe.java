@@ -16,6 +16,7 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.Measures;
+import dev.performer.training.Memory;
 import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import java.nio.file.Files;
@@ -92,7 +93,9 @@ public final class Recipe {
           Supplier<Opened> opener =
               () -> {
                 RecipeData whole = DataDefaults.measured(named, task, training.xla());
-                return new Opened(whole, model(model, task, whole, source, draws));
+                PerformerConfig built = model(model, task, whole, source, draws);
+                Memory.check(built, training);
+                return new Opened(whole, built);
               };
           Recipe recipe = new Recipe(task, training, () -> in(source, opener));
           if (!DataDefaults.dependsOnFiles(named, task, model.has("classes"))) {

@@ -104,8 +104,7 @@ public final class RecipeTraining {
 
   /** Scores or features of queries and keys of a token, and their gradients. */
   private static double attention(PerformerConfig model, AttentionConfig attention, int length) {
-    double wide = attention instanceof AttentionConfig.Exact ? length : attention.projectionRows();
-    return model.heads() * (4 * wide + 8.0 * model.headSize());
+    return model.heads() * (4 * attention.scores(length) + 8.0 * model.headSize());
   }
 
   /**

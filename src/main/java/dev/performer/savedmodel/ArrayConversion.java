@@ -156,7 +156,7 @@ final class ArrayConversion {
       return NpyArray.of(values, shape);
     }
     NpyType type = TYPES.get(tensor.dataType());
-    String given = TensorSpec.typeName(tensor.dataType());
+    String given = Tensors.typeName(tensor.dataType());
     require(type != null, "the output %s came as %s", name, given);
     return new NpyArray(type, shape, Tensors.bytes(tensor));
   }

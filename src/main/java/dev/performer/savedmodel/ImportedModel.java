@@ -14,7 +14,6 @@ import dev.performer.graph.NativeErrors;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.SinglePrecision;
 import dev.performer.graph.TensorNames;
-import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import java.nio.file.Path;
 import java.util.Collection;
@@ -29,11 +28,9 @@ import java.util.Set;
 import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
-import org.tensorflow.proto.DataType;
 import org.tensorflow.proto.GraphDef;
 
 /**
@@ -98,7 +95,7 @@ public final class ImportedModel implements AutoCloseable {
     rewrites.attach(graph);
     customGradients.attach(graph, flat);
     var known = specs.stream().filter(spec -> ArrayConversion.isKnown(spec.type()));
-    stored = known.map(this::variable).toList();
+    stored = known.map(spec -> spec.in(graph)).toList();
     variables = adaptation.map(own -> own.attach(graph, stored)).orElse(stored);
     restore = new ModelRestore(graph, flat, directory, specs, initializer);
   }
@@ -144,14 +141,6 @@ public final class ImportedModel implements AutoCloseable {
 
   private FlatGraph flatten(Set<String> roots) {
     return FunctionInliner.inline(original, roots, customGradients::alsoNeeded);
-  }
-
-  private Variable variable(VariableSpec spec) {
-    Output<?> handle = graph.outputOrThrow(spec.node());
-    DataType stored = ((GraphOperation) handle.op()).attributes().getAttrType("dtype");
-    var type = Tensors.javaType(stored);
-    return new Variable(
-        spec.name(), handle, type, spec.shape(), spec.trainable(), spec.checkpointKey());
   }
 
   public Graph graph() {

@@ -6,6 +6,7 @@ import dev.performer.PerformerException;
 import dev.performer.graph.GradientObstacle;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.GraphProtos;
+import dev.performer.graph.Tensors;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -94,7 +95,7 @@ public record Inspection(
       boolean used,
       String checkpointKey) {
     private static VariableReport of(VariableSpec v, boolean used) {
-      String type = TensorSpec.typeName(v.type());
+      String type = Tensors.typeName(v.type());
       List<Long> shape = TensorReport.dimensions(v.shape());
       return new VariableReport(v.name(), type, shape, v.trainable(), used, v.checkpointKey());
     }

@@ -204,7 +204,7 @@ public final class PerformerModels {
 
   /** Tokens of a sequence at most; null for no limit. */
   public static Integer longest(PerformerConfig config) {
-    return config.positions().isTable() ? config.maxLength() : null;
+    return config.hasLastPosition() ? config.maxLength() : null;
   }
 
   /** What sequences are padded to where padding is seen; null where it is not. */

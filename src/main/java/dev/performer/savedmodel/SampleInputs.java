@@ -19,7 +19,7 @@ import java.util.stream.Stream;
 import org.tensorflow.proto.DataType;
 
 /**
- * Small inputs that the signatures of a model run on: one row of ordinary tokens, all of them real;
+ * Small inputs that the signatures of a model run on: rows of ordinary tokens, all of them real;
  * states are those that another signature gave.
  */
 public final class SampleInputs {
@@ -27,26 +27,33 @@ public final class SampleInputs {
 
   private final SavedModelPredictor predictor;
   private final int token;
+  private final long rows;
   private final long longest;
   private final Map<String, NpyArray> given = new LinkedHashMap<>();
   private final Map<String, Map<String, NpyArray>> samples = new TreeMap<>();
   private final List<String> failures = new ArrayList<>();
 
-  private SampleInputs(SavedModelPredictor predictor, ModelCard card) {
+  private SampleInputs(SavedModelPredictor predictor, ModelCard card, long rows, long length) {
     this.predictor = predictor;
+    this.rows = rows;
     token = ordinary(card == null ? null : card.vocabulary());
     var lm = card == null ? null : card.languageModel();
     Integer limit = lm == null ? null : lm.maxLength();
-    longest = limit == null ? LENGTH : Math.min(LENGTH, Math.max(1, limit - 1));
+    longest = limit == null ? length : Math.min(length, Math.max(1, limit - 1));
     // What gives states has fewer inputs than what takes them.
     var signatures = predictor.directory().signatures().values().stream();
     signatures.sorted(Comparator.comparingInt(s -> s.inputs().size())).forEach(this::run);
   }
 
-  /** Loads a model and runs all its signatures. */
+  /** Loads a model and runs all its signatures, on one row. */
   public static SampleInputs of(SavedModelDirectory model) {
+    return of(model, 1, LENGTH);
+  }
+
+  /** The same with sizes of those dimensions that are open; shorter where the model ends before. */
+  public static SampleInputs of(SavedModelDirectory model, long rows, long length) {
     try (var predictor = SavedModelPredictor.load(model, SavedModelPredictor.TIMEOUT)) {
-      return new SampleInputs(predictor, ModelCard.read(model.path()).orElse(null));
+      return new SampleInputs(predictor, ModelCard.read(model.path()).orElse(null), rows, length);
     }
   }
 
@@ -97,7 +104,7 @@ public final class SampleInputs {
     long[] open = input.shape().isUnknown() ? anyRank : input.shape().asArray();
     long[] shape = open.clone();
     for (int axis = 0; axis < open.length; axis++) {
-      shape[axis] = open[axis] >= 0 ? open[axis] : axis == 0 ? 1 : longest;
+      shape[axis] = open[axis] >= 0 ? open[axis] : axis == 0 ? rows : longest;
     }
     int size = Math.toIntExact(LongStream.of(shape).reduce(1, Math::multiplyExact));
     if (input.type() == DataType.DT_STRING) {
@@ -118,15 +125,25 @@ public final class SampleInputs {
     if (input.name().equals(PerformerSignatures.POSITION)) {
       Arrays.fill(values, (int) longest);
     } else if (shape.length == 2 || shape.length == 1) {
-      int rows = Math.toIntExact(shape[0]);
-      int length = Math.toIntExact(shape.length == 2 ? shape[1] : longest);
-      int[] real = new int[rows * length];
+      int first = Math.toIntExact(shape[0]);
+      int length = Math.toIntExact(shape.length == 2 ? shape[1] : tokensOf(signature));
+      int[] real = new int[first * length];
       Arrays.fill(real, 1);
       InputFeed feed = InputFeed.of(input);
       boolean isZero = feed == InputFeed.ZEROS && !InputFeed.mayBeTokens(input);
       boolean isTokens = feed == InputFeed.ZEROS && !isZero;
-      values = isTokens ? values : feed.values(input, real, rows, length);
+      values = isTokens ? values : feed.values(input, real, first, length);
     }
     return NpyArray.of(values, shape);
+  }
+
+  /** Tokens of a row, which a signature may fix. */
+  private long tokensOf(SignatureSpec signature) {
+    return signature.inputs().values().stream()
+        .filter(input -> !input.isFloat() && input.shape().numDimensions() == 2)
+        .mapToLong(input -> input.shape().get(1))
+        .filter(length -> length > 0)
+        .findFirst()
+        .orElse(longest);
   }
 }

@@ -12,7 +12,6 @@ import dev.performer.graph.NarrowWeights;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
-import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.VariableValues;
 import dev.performer.graph.Variables;
@@ -29,7 +28,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
@@ -264,19 +262,7 @@ public final class ServingGraph implements AutoCloseable {
   }
 
   private List<Variable> variables() {
-    return specs.stream().map(this::variable).toList();
-  }
-
-  private Variable variable(VariableSpec spec) {
-    Output<?> handle = graph.outputOrThrow(spec.node());
-    var type = ((GraphOperation) handle.op()).attributes().getAttrType("dtype");
-    return new Variable(
-        spec.name(),
-        handle,
-        Tensors.javaType(type),
-        spec.shape(),
-        spec.trainable(),
-        spec.checkpointKey());
+    return specs.stream().map(spec -> spec.in(graph)).toList();
   }
 
   private void write(Path target) throws IOException {

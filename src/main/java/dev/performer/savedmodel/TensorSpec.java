@@ -1,8 +1,8 @@
 package dev.performer.savedmodel;
 
 import dev.performer.graph.GraphProtos;
+import dev.performer.graph.Tensors;
 import java.util.Arrays;
-import java.util.Locale;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.tensorflow.ndarray.Shape;
@@ -26,7 +26,7 @@ public record TensorSpec(String name, String tensor, DataType type, Shape shape)
 
   /** The type as Python writes it: {@code float32}. */
   public String typeName() {
-    return typeName(type);
+    return Tensors.typeName(type);
   }
 
   /** Whether its first dimensions can be those of another, which may be free. */
@@ -44,15 +44,6 @@ public record TensorSpec(String name, String tensor, DataType type, Shape shape)
     return switch (type) {
       case DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16 -> true;
       default -> false;
-    };
-  }
-
-  static String typeName(DataType type) {
-    return switch (type) {
-      case DT_FLOAT -> "float32";
-      case DT_DOUBLE -> "float64";
-      case DT_HALF -> "float16";
-      default -> type.name().substring("DT_".length()).toLowerCase(Locale.ROOT);
     };
   }
 

@@ -6,6 +6,8 @@ import dev.performer.graph.GraphIndex;
 import dev.performer.graph.GraphProtos;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
+import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -18,6 +20,9 @@ import java.util.OptionalInt;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import org.tensorflow.Graph;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.CollectionDef;
@@ -48,6 +53,13 @@ public record VariableSpec(
   /** Number of elements; 0 if the shape is not fully known. */
   public long size() {
     return shape.hasUnknownDimension() ? 0 : shape.size();
+  }
+
+  /** The variable of a graph that has its node. */
+  Variable in(Graph graph) {
+    Output<?> handle = graph.outputOrThrow(node);
+    DataType held = ((GraphOperation) handle.op()).attributes().getAttrType("dtype");
+    return new Variable(name, handle, Tensors.javaType(held), shape, trainable, checkpointKey);
   }
 
   boolean isStored() {

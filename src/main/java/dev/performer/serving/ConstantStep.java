@@ -14,8 +14,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import java.util.stream.Collectors;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
@@ -103,9 +101,10 @@ final class ConstantStep implements AutoCloseable {
   static Optional<ConstantStep> of(SavedModelPredictor model, PerformerConfig config) {
     Map<String, Shape> shapes = Performer.shapes(config);
     List<VariableSpec> variables = model.directory().variables();
-    Set<String> names = variables.stream().map(VariableSpec::name).collect(Collectors.toSet());
+    Map<String, Shape> found = new HashMap<>();
+    variables.forEach(variable -> found.put(variable.name(), variable.shape()));
     long bytes = shapes.values().stream().mapToLong(shape -> Float.BYTES * shape.size()).sum();
-    if (!names.equals(shapes.keySet()) || bytes > MOST_BYTES) {
+    if (!found.equals(shapes) || bytes > MOST_BYTES) {
       return Optional.empty();
     }
     boolean isNarrow = variables.stream().anyMatch(v -> v.type() == DataType.DT_BFLOAT16);

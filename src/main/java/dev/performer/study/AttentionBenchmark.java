@@ -8,18 +8,15 @@ import dev.performer.chart.Chart.Layout;
 import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
-import dev.performer.graph.Variables;
-import dev.performer.training.run.AvailableMemory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
-import org.tensorflow.Graph;
+import java.util.stream.Stream;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
-import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
@@ -42,11 +39,8 @@ public record AttentionBenchmark(
     }
   }
 
-  /**
-   * The fastest of several runs in milliseconds, and peak memory above the idle session in MB (10^6
-   * bytes): of the output alone, and with the gradients of q, k and v.
-   */
-  record Measured(double forwardMs, double trainMs, double forwardMb, double trainMb) {}
+  /** Of the output alone, and with the gradients of q, k and v. */
+  record Measured(Timing forward, Timing train) {}
 
   private record Row(String attention, boolean causal, int length, Measured measurement) {}
 
@@ -76,8 +70,8 @@ public record AttentionBenchmark(
         .forEach((kind, results) -> times.row(kind + columns(lengths, l -> cell(results.get(l)))));
     String text =
         times
-            + "\nForward / forward+backward in milliseconds (fastest of several runs), peak memory of"
-            + " forward+backward.\n";
+            + "\nForward / forward+backward in milliseconds (fastest run of all rounds), peak memory"
+            + " of forward+backward.\n";
     var ratios = ratios(rows);
     if (ratios.isEmpty()) {
       return text;
@@ -90,7 +84,11 @@ public record AttentionBenchmark(
   }
 
   private static String cell(Measured m) {
-    return m == null ? "–" : format("%.1f / %.1f ms, %.0f MB", m.forwardMs, m.trainMs, m.trainMb);
+    if (m == null) {
+      return "–";
+    }
+    double train = m.train.minMs();
+    return format("%.1f / %.1f ms, %.0f MB", m.forward.minMs(), train, m.train.peakMb());
   }
 
   @Override
@@ -121,7 +119,7 @@ public record AttentionBenchmark(
       Measured exact = measured.getOrDefault(twin, Map.of()).get(row.length);
       if (exact != null && row.result != null && !row.kind.equals(twin)) {
         var of = ratios.computeIfAbsent(row.kind, kind -> new LinkedHashMap<>());
-        of.put(row.length, exact.trainMs / row.result.trainMs);
+        of.put(row.length, exact.train.minMs() / row.result.train.minMs());
       }
     }
     return ratios;
@@ -131,8 +129,8 @@ public record AttentionBenchmark(
   @Override
   public List<Chart> charts(List<Case> rows) {
     return List.of(
-        chart(rows, "Forward + backward", "milliseconds", Measured::trainMs),
-        chart(rows, "Peak memory, forward + backward", "MB", Measured::trainMb));
+        chart(rows, "Forward + backward", "milliseconds", m -> m.train.minMs()),
+        chart(rows, "Peak memory, forward + backward", "MB", m -> m.train.peakMb()));
   }
 
   private Chart chart(
@@ -154,15 +152,12 @@ public record AttentionBenchmark(
   }
 
   /** Time and memory of one attention at one length, without and with gradients. */
-  record Case(Kind kind, int length, Size size, Measured result) implements Benchmark.Case<Case> {
-    private static final int LEAST_RUNS = 3;
-    private static final int MOST_RUNS = 12;
-    private static final double ENOUGH_SECONDS = 2;
-    private static final double START_SECONDS = 3;
-    private static final double OPERATIONS_A_SECOND = 1.5e11;
-
-    /** Of a step with gradients, in those of the output alone. */
-    private static final double WITH_GRADIENTS = 3;
+  record Case(Kind kind, int length, Size size, Measured result) implements InTurns<Case> {
+    private static final String FORWARD = "forward";
+    private static final String TRAIN = "forward+backward";
+    private static final double START_SECONDS = 4;
+    private static final double OPERATIONS_A_SECOND = 1e11;
+    private static final double SHORTEST_SECONDS = 0.15;
 
     @Override
     public String label() {
@@ -173,79 +168,67 @@ public record AttentionBenchmark(
     public String line() {
       return format(
           "%-28s L=%-6d forward %8.1f ms, forward+backward %8.1f ms, peak %6.0f MB",
-          kind, length, result.forwardMs, result.trainMs, result.trainMb);
+          kind, length, result.forward.minMs(), result.train.minMs(), result.train.peakMb());
     }
 
     @Override
-    public Case measure() {
+    public String group() {
+      return "L=" + length;
+    }
+
+    @Override
+    public Case with(Map<String, Timing> timings) {
+      return new Case(kind, length, size, new Measured(timings.get(FORWARD), timings.get(TRAIN)));
+    }
+
+    @Override
+    public Map<String, Cost> costs() {
+      double heads = (double) size.batch() * size.heads();
+      var costs = kind.attention.costs(kind.causal, length, size);
+      return Map.of(FORWARD, costs.forward().times(heads), TRAIN, costs.train().times(heads));
+    }
+
+    @Override
+    public Open open() {
+      TimedGraph timed = new TimedGraph();
+      Ops tf = timed.tf();
       var shape = Shape.of(size.batch(), size.heads(), length, size.headSize());
-      try (Graph graph = new Graph();
-          Session session = new Session(graph)) {
-        Ops tf = Ops.create(graph);
-        Variables variables = new Variables(tf);
-        List<Operand<TFloat32>> normal = new ArrayList<>(); // q, k, v, gradient of the output
-        for (int i = 0; i < 4; i++) {
-          var seed = tf.constant(new int[] {i + 1, 0});
-          var value = tf.random.statelessRandomNormal(tf.constant(shape), seed);
-          normal.add(variables.create("x" + i, shape, true, value).read(tf));
-        }
-        var attention = kind.attention.build(tf, kind.causal, size);
-        Operand<TFloat32> out = // [B, H, L, D]
-            attention.attend(tf, normal.get(0), normal.get(1), normal.get(2), null);
-        Output<?>[] inputs = normal.stream().map(Operand::asOutput).toArray(Output<?>[]::new);
-        Output<?>[] gradients =
-            graph.addGradients(
-                "gradients",
-                new Output<?>[] {out.asOutput()},
-                Arrays.copyOf(inputs, 3),
-                new Output<?>[] {inputs[3]});
-        // Sums keep results in TensorFlow: what is measured is not a copy to Java.
-        List<Op> train = new ArrayList<>(List.of(sum(tf, out)));
-        for (Output<?> gradient : gradients) {
-          train.add(sum(tf, gradient.expect(TFloat32.class)));
-        }
-        variables.initialize(session);
-        double idle = AvailableMemory.resident().orElse(0) / 1e6;
-        double forwardMs = fastest(session, train.subList(0, 1));
-        double forwardMb = StepBenchmark.peakMb() - idle;
-        double trainMs = fastest(session, train);
-        double trainMb = StepBenchmark.peakMb() - idle;
-        var measured = new Measured(forwardMs, trainMs, forwardMb, trainMb);
-        return new Case(kind, length, size, measured);
+      // q, k, v, gradient of the output
+      List<Operand<TFloat32>> normal = Stream.generate(() -> timed.normal(shape)).limit(4).toList();
+      var attention = kind.attention.build(tf, kind.causal, size);
+      Operand<TFloat32> out = // [B, H, L, D]
+          attention.attend(tf, normal.get(0), normal.get(1), normal.get(2), null);
+      Output<?>[] inputs = normal.stream().map(Operand::asOutput).toArray(Output<?>[]::new);
+      Output<?>[] gradients =
+          timed
+              .graph()
+              .addGradients(
+                  "gradients",
+                  new Output<?>[] {out.asOutput()},
+                  Arrays.copyOf(inputs, 3),
+                  new Output<?>[] {inputs[3]});
+      timed.add(FORWARD, out);
+      List<Op> train = new ArrayList<>(List.of(out));
+      for (Output<?> gradient : gradients) {
+        train.add(gradient);
       }
-    }
-
-    private static Op sum(Ops tf, Operand<TFloat32> x) {
-      return tf.reduceSum(x, tf.constant(new int[] {0, 1, 2, 3}));
-    }
-
-    private static double fastest(Session session, List<Op> targets) {
-      double best = Double.MAX_VALUE;
-      double spent = 0;
-      for (int run = 0; run <= LEAST_RUNS || run < MOST_RUNS && spent < ENOUGH_SECONDS; run++) {
-        Session.Runner runner = session.runner();
-        targets.forEach(runner::addTarget);
-        long start = System.nanoTime();
-        runner.run().close();
-        double seconds = (System.nanoTime() - start) / 1e9;
-        if (run > 0) { // the first run plans the graph
-          best = Math.min(best, seconds);
-          spent += seconds;
-        }
-      }
-      return best * 1e3;
+      timed.add(TRAIN, train.toArray(Op[]::new));
+      return timed.initialized();
     }
 
     @Override
     public double seconds() {
-      double positions = (double) size.batch() * size.heads() * length;
-      double forward = positions * kind.attention.operations(length, size) / OPERATIONS_A_SECOND;
-      return START_SECONDS + runs(forward) + runs(WITH_GRADIENTS * forward);
+      return START_SECONDS + 3 * once();
     }
 
-    private static double runs(double seconds) {
-      return seconds
-          + Math.max(LEAST_RUNS * seconds, Math.min(ENOUGH_SECONDS, MOST_RUNS * seconds));
+    @Override
+    public double roundSeconds() {
+      return Math.max(SHORTEST_SECONDS, once());
+    }
+
+    /** Both works. */
+    private double once() {
+      return costs().values().stream().mapToDouble(Cost::flop).sum() / OPERATIONS_A_SECOND;
     }
 
     /** The logits and their softmax, {@code [B, H, L, L]}, twice with gradients. */

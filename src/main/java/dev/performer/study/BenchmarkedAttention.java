@@ -72,16 +72,47 @@ public record BenchmarkedAttention(Kernel kernel) {
     return FavorConfig.builder().kernel(kernel).causal(causal).features(features).seed(1L).build();
   }
 
-  /** Multiplications and additions of the output of one head at one position. */
-  double operations(int length, Benchmark.Size size) {
+  /** What one head costs by formula, without gradients and with them. */
+  record Costs(Cost forward, Cost train) {}
+
+  /**
+   * With N = L·L pairs of positions for exact attention (half of them where it is causal), R
+   * features a row and M directions: {@code 4·N·D} and {@code 12·N·D} floating point operations;
+   * for FAVOR+ {@code 4·L·D·(M + R)} and {@code 4·L·D·(2·M + 3·R)}, causal or not, since what a
+   * causal form computes beyond them is its own affair. Bytes are those of q, k, v, of the output,
+   * of their gradients, and of all arrays that have L rows of L or R columns.
+   */
+  Costs costs(boolean causal, int length, Benchmark.Size size) {
+    double l = length;
     double d = size.headSize();
-    return isExact() ? 4 * length * d : 8 * d * (kernel.isSoftmax() ? size.features() : d);
+    if (isExact()) {
+      double pairs = causal ? l * (l + 1) / 2 : l * l;
+      return new Costs(
+          new Cost(4 * pairs * d, 4 * (4 * l * d + 4 * pairs)),
+          new Cost(12 * pairs * d, 4 * (11 * l * d + 11 * pairs)));
+    }
+    double m = kernel.isSoftmax() ? size.features() : 0;
+    double r = m == 0 ? d : kernel.featuresPerDirection() * m;
+    return new Costs(
+        new Cost(4 * l * d * (m + r), 4 * l * (4 * d + 4 * r)),
+        new Cost(4 * l * d * (2 * m + 3 * r), 4 * l * (11 * d + 10 * r)));
   }
 
-  /** The same of the layers of a {@link #model} at one position. */
-  double modelOperations(int length, Benchmark.Size size) {
+  /**
+   * What a training step of a {@link #model} costs by formula, but for its logits: products of the
+   * dense layers and of attention, thrice the output's.
+   */
+  double stepFlop(int length, Benchmark.Size size) {
     double width = size.hiddenSize();
-    return LAYERS * (24 * width * width + size.heads() * operations(length, size));
+    double attention = size.heads() * costs(true, length, size).train().flop();
+    return size.batch() * LAYERS * (3 * 24 * width * width * length + attention);
+  }
+
+  /** The same of its output alone. */
+  double modelFlop(int length, Benchmark.Size size) {
+    double width = size.hiddenSize();
+    double attention = size.heads() * costs(true, length, size).forward().flop();
+    return size.batch() * LAYERS * (24 * width * width * length + attention);
   }
 
   boolean isExact() {

@@ -168,7 +168,7 @@ public record GenerationBenchmark(
     public double seconds() {
       double again = 0;
       for (int length : lengths) {
-        again += size.batch() * length * attention.modelOperations(length, size);
+        again += attention.modelFlop(length, size);
       }
       return START_SECONDS
           + (RUNS + 1) * (tokens() * size.batch() * TOKEN_SECONDS + again / OPERATIONS_A_SECOND);

@@ -100,6 +100,16 @@ public record RowsBenchmark(Size size, int rows, List<List<String>> commands, Li
             .toList());
   }
 
+  /** A word of a command, or the file that it stands for. */
+  static String filled(String word, Path model, Path input, Path output) {
+    return switch (word) {
+      case MODEL -> model.toString();
+      case INPUT -> input.toString();
+      case OUTPUT -> output.toString();
+      default -> word;
+    };
+  }
+
   /** Rows over the seconds of the whole command. */
   record Measured(double perSecond) {}
 
@@ -143,15 +153,7 @@ public record RowsBenchmark(Size size, int rows, List<List<String>> commands, Li
         String text = text();
         DataFile.write(input, out -> out.write(text.getBytes(UTF_8)));
         List<String> words = new ArrayList<>();
-        for (String word : command) {
-          words.add(
-              switch (word) {
-                case MODEL -> model.toString();
-                case INPUT -> input.toString();
-                case OUTPUT -> output.toString();
-                default -> word;
-              });
-        }
+        command.forEach(word -> words.add(filled(word, model, input, output)));
         Path log = folder.resolve("log");
         long start = System.nanoTime();
         Process run =

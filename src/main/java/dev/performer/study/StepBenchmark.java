@@ -33,6 +33,7 @@ import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.proto.RunMetadata;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -114,6 +115,33 @@ public final class StepBenchmark implements AutoCloseable {
   double medianMs(int before, int measured) {
     var times = DoubleStream.generate(() -> step().milliseconds()).limit(before + measured);
     return times.skip(before).sorted().toArray()[measured / 2];
+  }
+
+  /** Its steps as the work of a case. Closes this. */
+  InTurns.Open inTurns(String name) {
+    InTurns.Work work =
+        new InTurns.Work() {
+          @Override
+          public void run() {
+            step();
+          }
+
+          @Override
+          public RunMetadata traced() {
+            return step.traced(session, batch, steps++, LEARNING_RATE);
+          }
+        };
+    return new InTurns.Open() {
+      @Override
+      public Map<String, InTurns.Work> work() {
+        return Map.of(name, work);
+      }
+
+      @Override
+      public void close() {
+        StepBenchmark.this.close();
+      }
+    };
   }
 
   /** The most memory that this process has had, in MB (10^6 bytes). */

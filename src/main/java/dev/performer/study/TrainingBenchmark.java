@@ -9,6 +9,7 @@ import dev.performer.nn.Dense.Precision;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /** Whole training steps of a causal language model, by attention, length L and computation. */
 public record TrainingBenchmark(
@@ -57,7 +58,8 @@ public record TrainingBenchmark(
       String measured = "– | – | –";
       if (row.result != null) {
         double perSecond = row.tokensPerSecond();
-        measured = format("%.0f | %.0f | %.0f", row.result.stepMs, perSecond, row.result.peakMb);
+        Measured m = row.result;
+        measured = format("%.0f | %.0f | %.0f", m.stepMs, perSecond, m.peakMb);
       }
       table.row(format("%s | %d | %s", row.kind(), row.length, measured));
     }
@@ -78,18 +80,20 @@ public record TrainingBenchmark(
     return new Json(rows.stream().filter(row -> row.result != null).map(Case::step).toList());
   }
 
-  /** Milliseconds of a step, median, and the most memory of the process in MB (10^6 bytes). */
+  /**
+   * Milliseconds of a step, median, and the most memory above the idle process in MB (10^6 bytes).
+   */
   record Measured(double stepMs, double peakMb) {}
 
   /** One attention, in all layers of the model, at one length. */
   record Case(
       BenchmarkedAttention attention, Compute compute, int length, Size size, Measured result)
-      implements Benchmark.Case<Case> {
-    private static final int WARM_UP = 2; // steps that plan the graph
-    private static final int STEPS = 5;
+      implements InTurns<Case> {
+    private static final String STEP = "step";
     private static final int VOCABULARY = 256;
     private static final double START_SECONDS = 6;
     private static final double OPERATIONS_A_SECOND = 1e11;
+    private static final double SHORTEST_SECONDS = 0.1;
 
     /** Without the length. */
     private String kind() {
@@ -114,17 +118,32 @@ public record TrainingBenchmark(
     }
 
     @Override
-    public Case measure() {
+    public String group() {
+      return "L=" + length;
+    }
+
+    @Override
+    public Case with(Map<String, Timing> timings) {
+      Timing step = timings.get(STEP);
+      var measured = new Measured(step.medianMs(), step.peakMb());
+      return new Case(attention, compute, length, size, measured);
+    }
+
+    @Override
+    public Map<String, Cost> costs() {
+      double logits = 3 * 2.0 * VOCABULARY * size.hiddenSize() * size.batch() * length;
+      return Map.of(STEP, Cost.ofFlop(attention.stepFlop(length, size) + logits));
+    }
+
+    @Override
+    public Open open() {
       ObjectNode model = attention.model(length, size);
       model.put("preset", "performer").put("vocabularySize", VOCABULARY);
       model.put("positions", "learned").putNull("padId");
       PerformerConfig config = PerformerConfig.of(model, "the benchmark's model");
       Precision precision = compute == Compute.BFLOAT16 ? Precision.BFLOAT16 : Precision.FLOAT32;
       boolean xla = compute == Compute.XLA;
-      try (var benchmark = new StepBenchmark(config, size.batch(), length, xla, precision)) {
-        var measured = new Measured(benchmark.medianMs(WARM_UP, STEPS), StepBenchmark.peakMb());
-        return new Case(attention, compute, length, size, measured);
-      }
+      return new StepBenchmark(config, size.batch(), length, xla, precision).inTurns(STEP);
     }
 
     private double tokensPerSecond() {
@@ -133,9 +152,12 @@ public record TrainingBenchmark(
 
     @Override
     public double seconds() {
-      double logits = 4.0 * VOCABULARY * size.hiddenSize();
-      double forward = size.batch() * length * (attention.modelOperations(length, size) + logits);
-      return START_SECONDS + (WARM_UP + STEPS) * 3 * forward / OPERATIONS_A_SECOND;
+      return START_SECONDS + 3 * roundSeconds();
+    }
+
+    @Override
+    public double roundSeconds() {
+      return Math.max(SHORTEST_SECONDS, costs().get(STEP).flop() / OPERATIONS_A_SECOND);
     }
 
     /** The weights of all pairs of positions, kept for each layer, and more. */

@@ -84,6 +84,13 @@ public final class Feed implements AutoCloseable {
     return runner;
   }
 
+  /** What is fed, by the placeholders' names; closed with these. */
+  Map<String, Tensor> byName() {
+    Map<String, Tensor> named = new LinkedHashMap<>();
+    tensors.forEach((input, tensor) -> named.put(input.asOutput().op().name(), tensor));
+    return named;
+  }
+
   /** Computes outputs of these. */
   public Result run(Session session, Collection<? extends Output<?>> outputs) {
     Session.Runner runner = into(session.runner());

@@ -240,7 +240,7 @@ public final class ImportedTask {
     IntStream.range(0, scales.length).forEach(i -> scales[i] = card.scales().get(i).floatValue());
     var scaled = tf.math.div(targets, tf.constant(scales)).asOutput();
     var of = LossGraph.ofNumbers(tf, tf.math.div(guess, tf.constant(scales)), scaled, weights);
-    return new LossGraph(targets, weights, of.loss(), of.sums());
+    return new LossGraph(targets, weights, of.loss(), of.total(), of.sums());
   }
 
   private <T extends TType> Output<T> fed(Class<T> type) {

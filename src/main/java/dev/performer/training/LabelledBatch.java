@@ -24,6 +24,7 @@ import java.util.zip.Checksum;
  *     targets or numbers
  * @param numbers one a row, {@code [B]}; empty where ids are guessed
  * @param decoderMask 1 for real targets of a decoder, {@code [B * T]}; empty without one
+ * @param starts the position of each row's first token, {@code [B]}; empty for 0
  * @param arrays {@code [B, …]}, or scalars, by the names of inputs and targets, in place of tokens
  *     and mask; empty for tokens
  */
@@ -36,7 +37,10 @@ public record LabelledBatch(
     float[] weights,
     float[] numbers,
     int[] decoderMask,
+    int[] starts,
     Map<String, NpyArray> arrays) {
+  private static final int[] NONE = {};
+
   /** Of tokens. */
   public LabelledBatch(
       int rows,
@@ -47,20 +51,19 @@ public record LabelledBatch(
       float[] weights,
       float[] numbers,
       int[] decoderMask) {
-    this(rows, length, inputs, mask, targets, weights, numbers, decoderMask, Map.of());
+    this(rows, length, inputs, mask, targets, weights, numbers, decoderMask, NONE, Map.of());
   }
 
   /** Of arrays; a row that counts has a weight above 0. */
   public static LabelledBatch of(
       int rows, int[] targets, float[] weights, float[] numbers, Map<String, NpyArray> arrays) {
-    int[] none = {};
-    return new LabelledBatch(rows, 1, none, none, targets, weights, numbers, none, arrays);
+    return new LabelledBatch(rows, 1, NONE, NONE, targets, weights, numbers, NONE, NONE, arrays);
   }
 
   /** Of a model with one stack that guesses ids. */
   public LabelledBatch(
       int rows, int length, int[] inputs, int[] mask, int[] targets, float[] weights) {
-    this(rows, length, inputs, mask, targets, weights, new float[0], new int[0]);
+    this(rows, length, inputs, mask, targets, weights, new float[0], NONE);
   }
 
   /** The same with the shape and the mask of a batch of tokens. */
@@ -119,6 +122,67 @@ public record LabelledBatch(
     new TreeMap<>(arrays).values().forEach(array -> sum.update(array.bytes()));
   }
 
+  /** Positions {@code from} to {@code to}, excluded, of what guesses each of its tokens. */
+  LabelledBatch segment(int from, int to) {
+    int[] first = new int[rows];
+    for (int row = 0; row < rows; row++) {
+      first[row] = from + (starts.length == 0 ? 0 : starts[row]);
+    }
+    return new LabelledBatch(
+        rows,
+        to - from,
+        columns(inputs, from, to),
+        columns(mask, from, to),
+        columns(targets, from, to),
+        columns(weights, from, to),
+        numbers,
+        decoderMask,
+        first,
+        arrays);
+  }
+
+  /** The position of each token, {@code [B * L]}. */
+  int[] positions() {
+    int[] positions = new int[rows * length];
+    for (int i = 0; i < positions.length; i++) {
+      positions[i] = i % length + (starts.length == 0 ? 0 : starts[i / length]);
+    }
+    return positions;
+  }
+
+  /** Inputs and mask one place to the right, behind a first token that is real. */
+  LabelledBatch shifted(int first) {
+    int[] tokens = new int[inputs.length];
+    int[] real = new int[mask.length];
+    for (int i = 0; i < tokens.length; i++) {
+      tokens[i] = i % length == 0 ? first : inputs[i - 1];
+      real[i] = i % length == 0 ? 1 : mask[i - 1];
+    }
+    return new LabelledBatch(
+        rows, length, tokens, real, targets, weights, numbers, decoderMask, starts, arrays);
+  }
+
+  /** How many columns hold all that is real or counts; at least 1. */
+  int usedLength() {
+    int used = 1;
+    for (int i = 0; i < mask.length; i++) {
+      if (mask[i] != 0 || weights[i] != 0) {
+        used = Math.max(used, i % length + 1);
+      }
+    }
+    return used;
+  }
+
+  @SuppressWarnings({"unchecked", "SuspiciousSystemArraycopy"})
+  private <T> T columns(T array, int from, int to) {
+    int size = to - from;
+    T result = (T) Array.newInstance(array.getClass().getComponentType(), rows * size);
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(array, row * length + from, result, row * size, size);
+    }
+    return result;
+  }
+
   /** The same with more rows, at weight 0: its own once more, or rows of zeros. */
   LabelledBatch withRows(int more, boolean repeated) {
     return new LabelledBatch(
@@ -130,6 +194,7 @@ public record LabelledBatch(
         extended(weights, more, false),
         extended(numbers, more, repeated),
         extended(decoderMask, more, repeated),
+        extended(starts, more, repeated),
         arrays.entrySet().stream()
             .collect(
                 Collectors.toMap(Map.Entry::getKey, e -> extended(e.getValue(), more, repeated))));

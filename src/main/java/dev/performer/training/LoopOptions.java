@@ -63,6 +63,10 @@ import java.util.Optional;
  * @param diagnosticsEvery steps between looks at the features of each layer; 0 for none
  * @param divergence times the first validation loss: a loss that has diverged; 0 for no limit
  * @param memoryCheck whether a run is refused whose estimate exceeds the machine's memory
+ * @param memory what a step keeps of the forward pass. Its gradients are the same in every form
+ * @param segmentLength positions of each sequence in a segment; null for 4,096 tokens in all
+ * @param truncate whether sequences are streams: each batch goes on where the one before ended,
+ *     with its state, and gradients end where a segment begins
  * @param xla whether XLA compiles the step, for each shape of a batch anew
  * @param precision of the products of dense layers in training; validation and export are float32
  * @param seed of weights, order, crops, masks, dropout and redraws
@@ -95,6 +99,9 @@ public record LoopOptions(
     long diagnosticsEvery,
     double divergence,
     boolean memoryCheck,
+    Memory memory,
+    Integer segmentLength,
+    @JsonInclude(JsonInclude.Include.NON_DEFAULT) boolean truncate,
     boolean xla,
     Precision precision,
     long seed) {
@@ -112,7 +119,7 @@ public record LoopOptions(
        "clipNorm": 1, "labelSmoothing": 0, "zLoss": 0, "averageDecay": 0, "evaluateEvery": 200,
        "evaluationBatches": 0, "patience": 0, "checkpointEvery": 200, "keepCheckpoints": 2,
        "logEvery": 10, "diagnosticsEvery": 200, "divergence": 3, "memoryCheck": true,
-       "xla": false, "precision": "float32", "seed": 1}
+       "memory": "plain", "xla": false, "precision": "float32", "seed": 1}
       """;
 
   /** What is not configured. */
@@ -152,9 +159,21 @@ public record LoopOptions(
     require("divergence", divergence >= 0, "at least 0");
     require("optimizer", optimizer != null, "a name such as adamw");
     require("precision", precision != null, "float32 or bfloat16");
+    require("memory", memory != null, "plain, recompute or segments");
+    boolean isPlain = memory != Memory.SEGMENTS;
+    atLeast("segmentLength", segmentLength == null ? 1 : segmentLength, 1);
+    require(
+        "segmentLength", segmentLength == null || !isPlain, "left out but for memory: segments");
+    boolean isStream = !isPlain && batchSequences != null;
+    require("truncate", !truncate || isStream, "false but for memory: segments and batchSequences");
     PerformerException.require(
         patience == 0 || evaluateEvery > 0,
         "patience needs evaluations; set evaluateEvery above 0");
+  }
+
+  /** Positions of each of so many sequences that are computed at a time. */
+  int segmentLength(int rows) {
+    return segmentLength == null ? Math.max(256, 4096 / rows / 128 * 128) : segmentLength;
   }
 
   /** How many sequences a batch has. */
@@ -354,6 +373,15 @@ public record LoopOptions(
 
     public Builder memoryCheck(boolean value) {
       return set("memoryCheck", value);
+    }
+
+    public Builder memory(Memory value) {
+      return set("memory", value);
+    }
+
+    /** Segments of so many positions. */
+    public Builder segments(int length) {
+      return set("memory", Memory.SEGMENTS).set("segmentLength", length);
     }
 
     public Builder xla(boolean value) {

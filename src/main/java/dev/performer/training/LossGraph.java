@@ -21,11 +21,16 @@ import org.tensorflow.types.TInt32;
  *
  * @param targets placeholder for the right ids or numbers, {@code [B, L]}, as of weights
  * @param loss weighted mean in nats, or of squares, scalar; differentiated
+ * @param total the weighted sum that it is the mean of
  * @param sums weighted sums of cross-entropy or squares and of right guesses (NaN for numbers), and
  *     the sum of weights, {@code [3]}; float64, so that sums over many batches are exact
  */
 public record LossGraph(
-    Output<?> targets, Output<TFloat32> weights, Output<TFloat32> loss, Output<TFloat64> sums) {
+    Output<?> targets,
+    Output<TFloat32> weights,
+    Output<TFloat32> loss,
+    Output<TFloat32> total,
+    Output<TFloat64> sums) {
   /** What is added to cross-entropy: s, in [0, 1), and z, at least 0. */
   public record Options(double labelSmoothing, double zLoss) {
     public static final Options NONE = new Options(0, 0);
@@ -62,18 +67,19 @@ public record LossGraph(
     var labels = tf.oneHot(flatTargets, vocabulary, tf.constant(1f), tf.constant(0f)); // [B*L, V]
     var entropy = tf.nn.softmaxCrossEntropyWithLogits(logits, labels).loss(); // [B*L]
     var weighted = tf.math.mul(entropy, flatWeights);
-    var total = tf.reduceSum(flatWeights, tf.constant(0));
+    var count = tf.reduceSum(flatWeights, tf.constant(0));
     var minimized =
         options.equals(Options.NONE)
             ? weighted
             : tf.math.mul(minimized(tf, logits, labels, entropy, vocabulary, options), flatWeights);
     var least = tf.constant(1e-9f);
-    var loss = tf.math.div(tf.reduceSum(minimized, tf.constant(0)), tf.math.maximum(total, least));
+    var total = tf.reduceSum(minimized, tf.constant(0));
+    var loss = tf.math.div(total, tf.math.maximum(count, least));
     var guesses = tf.math.argMax(logits, tf.constant(1), TInt32.class); // [B*L]
     var hits = tf.dtypes.cast(tf.math.equal(guesses, flatTargets), TFloat32.class);
     var right = tf.math.mul(hits, flatWeights);
     var sums = tf.stack(List.of(sum(tf, weighted), sum(tf, right), sum(tf, flatWeights))); // [3]
-    return new LossGraph(targets, weights, loss.asOutput(), sums.asOutput());
+    return new LossGraph(targets, weights, loss.asOutput(), total.asOutput(), sums.asOutput());
   }
 
   /** Adds the mean squared error of numbers [B, K]; several may share targets and weights. */
@@ -127,12 +133,13 @@ public record LossGraph(
       Output<TFloat32> weights) {
     var axes = tf.constant(new int[] {0, 1});
     var weighted = tf.math.mul(losses, weights); // [B, K]
-    var total = tf.math.maximum(tf.reduceSum(weights, axes), tf.constant(1e-9f));
-    var loss = tf.math.div(tf.reduceSum(weighted, axes), total);
+    var count = tf.math.maximum(tf.reduceSum(weights, axes), tf.constant(1e-9f));
+    var total = tf.reduceSum(weighted, axes);
+    var loss = tf.math.div(total, count);
     var row = tf.constant(new int[] {-1});
     var summed = sum(tf, tf.reshape(weighted, row));
     var sums = tf.stack(List.of(summed, right, sum(tf, tf.reshape(weights, row)))); // [3]
-    return new LossGraph(targets, weights, loss.asOutput(), sums.asOutput());
+    return new LossGraph(targets, weights, loss.asOutput(), total.asOutput(), sums.asOutput());
   }
 
   private static Operand<TFloat32> minimized(

@@ -116,7 +116,7 @@ record NumericsCheck(
     for (int from = 0; from < names.size(); from += OPS_PER_RUN) {
       List<String> some = names.subList(from, Math.min(names.size(), from + OPS_PER_RUN));
       var probes = some.stream().map(name -> probe(tf, candidates.get(name))).toList();
-      try (Feed feed = step.feed(batch, number, part);
+      try (Feed feed = step.feed(step.model().first(batch), number, part);
           var result = feed.run(session, probes)) {
         for (int i = 0; i < some.size(); i++) {
           if (!Double.isFinite(Tensors.doubles(result.get(i))[0])) {
@@ -141,7 +141,7 @@ record NumericsCheck(
     for (Output<?> gradient : step.optimizer().gradients().values()) {
       halves.add(tf.nn.l2Loss(gradient.expect(TFloat32.class)).asOutput());
     }
-    try (Feed feed = step.feed(batch, number, 0);
+    try (Feed feed = step.feed(step.model().first(batch), number, 0);
         var result = feed.run(session, halves)) {
       var norm = Comparator.<Integer>comparingDouble(i -> Tensors.floats(result.get(i))[0]);
       int largest = IntStream.range(0, halves.size()).boxed().max(norm).orElseThrow();

@@ -3,6 +3,7 @@ package dev.performer.training;
 import dev.performer.PerformerException;
 import dev.performer.attention.FeatureMap;
 import dev.performer.data.NpyArray;
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Performer;
@@ -81,7 +82,14 @@ final class PerformerTraining {
     boolean rounds = loop.precision() != Precision.FLOAT32;
     Performer rounded = rounds ? Performer.over(config, variables::get, loop.precision()) : model;
     Dropout rates = drops ? Dropout.of(dropout) : Dropout.none();
-    Outputs outputs = rounded.apply(tf, training.inputs, rates);
+    var parts = loop.memory() == Memory.RECOMPUTE ? new Recomputation() : null;
+    boolean isCut = loop.memory() == Memory.SEGMENTS;
+    var segments = isCut ? new SegmentGraph(tf, config, loop, training.inputs) : null;
+    Variables states = new Variables(tf);
+    Outputs outputs =
+        isCut
+            ? segments.train(rounded, states, rates)
+            : rounded.apply(tf, training.inputs, rates, parts);
     var options = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
     LossGraph loss = training.loss(outputs, options);
     var built =
@@ -90,6 +98,7 @@ final class PerformerTraining {
             variables::all,
             session -> {
               variables.initialize(session);
+              states.initialize(session);
               if (!start.isEmpty()) {
                 boolean isNew = beginsClassifierAnew(config, start);
                 var body = new ArrayList<>(weights);
@@ -99,21 +108,29 @@ final class PerformerTraining {
               }
             });
     Outputs inference = outputs;
-    if (drops || rounds || averages != null) {
+    if (drops || rounds || averages != null || parts != null || loop.truncate()) {
       Performer evaluated =
           averages == null
               ? model
               : Performer.over(config, name -> averages.of(variables.get(name)));
-      inference = evaluated.apply(tf, training.inputs, Dropout.none());
+      inference =
+          isCut
+              ? segments.evaluate(evaluated, states)
+              : evaluated.apply(tf, training.inputs, Dropout.none());
       built.evaluation(training.loss(inference, LossGraph.Options.NONE).sums());
     }
     model.redraws(tf, variables::get, redraw).forEach((n, ops) -> built.redraw(redraw, n, ops));
     activations(built, outputs);
     training.diagnostics(built, model, inference);
+    if (isCut) {
+      built.segments(segments).loss(segments.minimized(loss.total()));
+      built.feed(batch -> segments.feed(training.feed(loss, batch), batch));
+    } else {
+      built.loss(loss.loss()).feed(batch -> training.feed(loss, batch));
+    }
     return built
-        .loss(loss.loss())
         .sums(loss.sums())
-        .feed(batch -> training.feed(loss, batch))
+        .parts(parts == null ? Recomputation.NONE : parts)
         .averages(averages)
         .dropoutSeed(drops ? dropout : null)
         .measures(measured(inference))

@@ -1,6 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.data.NpyArray;
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.PerformerConfig;
@@ -42,6 +43,9 @@ import org.tensorflow.types.TInt64;
  * @param redrawSeed placeholder {@code [2]} of the redraws, fed from the run's seed and the step
  * @param redraws ops that draw new projections, by the steps between draws
  * @param activations what layers compute, in their order, by names that a message can use
+ * @param parts of the graph that are computed again for their gradients
+ * @param segments how a batch is computed in segments, one after the other: then everything else
+ *     here is of one segment, and the loss is a sum
  * @param diagnostics scalars on a validation batch, such as the rank of features, by name
  */
 public record Trainable(
@@ -56,9 +60,16 @@ public record Trainable(
     Optional<Operand<TInt64>> dropoutSeed,
     Optional<Operand<TInt32>> redrawSeed,
     Map<Integer, List<Op>> redraws,
+    Recomputation parts,
+    Optional<SegmentGraph> segments,
     Map<String, Output<?>> activations,
     Map<String, Output<TFloat64>> diagnostics,
     Measures measures) {
+  /** A batch, or the first segment of it. */
+  LabelledBatch first(LabelledBatch batch) {
+    return segments.map(graph -> graph.split(batch).get(0)).orElse(batch);
+  }
+
   /** Begins with what every graph has; averages may be among the variables. */
   public static Builder builder(Graph graph, Variables variables) {
     return builder(graph, variables::all, variables::initialize);
@@ -71,8 +82,12 @@ public record Trainable(
 
   /** A new Performer in an empty graph, with the loss of its task and random weights. */
   public static Trainable of(Graph graph, PerformerConfig config, long seed) {
-    return PerformerTraining.build(
-        graph, config, LoopOptions.builder().seed(seed).build(), Map.of());
+    return of(graph, config, LoopOptions.builder().seed(seed).build());
+  }
+
+  /** The same with the averages, losses and precision of a loop. */
+  public static Trainable of(Graph graph, PerformerConfig config, LoopOptions loop) {
+    return PerformerTraining.build(graph, config, loop, Map.of());
   }
 
   /** The values of the weights by name; averages in their place, where there are any. */
@@ -120,6 +135,8 @@ public record Trainable(
     private Averages averages;
     private Operand<TInt64> dropoutSeed;
     private Operand<TInt32> redrawSeed;
+    private Recomputation parts = Recomputation.NONE;
+    private SegmentGraph segments;
     private Measures measures = Measures.NONE;
 
     private Builder(
@@ -166,6 +183,17 @@ public record Trainable(
       return this;
     }
 
+    /** Parts of the graph that are computed again. */
+    public Builder parts(Recomputation value) {
+      parts = value;
+      return this;
+    }
+
+    Builder segments(SegmentGraph value) {
+      segments = value;
+      return this;
+    }
+
     public Builder activation(String name, Output<?> value) {
       activations.put(name, value);
       return this;
@@ -200,6 +228,8 @@ public record Trainable(
           Optional.ofNullable(dropoutSeed),
           Optional.ofNullable(redrawSeed),
           redraws,
+          parts,
+          Optional.ofNullable(segments),
           activations,
           diagnostics,
           measures);

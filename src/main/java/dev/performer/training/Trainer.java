@@ -141,6 +141,7 @@ public final class Trainer implements AutoCloseable {
       List<Variable> saved = new ArrayList<>(model.variables());
       model.averages().ifPresent(averages -> saved.addAll(averages.averages().values()));
       saved.addAll(step.optimizer().slots());
+      model.segments().ifPresent(segments -> saved.addAll(segments.carried()));
       store = SaveRestore.of(Ops.create(model.graph()).withSubScope("training"), saved);
       session = TrainerStep.session(model.graph(), options.xla());
       evaluations = new RunEvaluations(validation, session, store, run, progress, this::stops);

@@ -22,6 +22,8 @@ import org.tensorflow.Session;
 import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
+import org.tensorflow.proto.RunMetadata;
+import org.tensorflow.proto.RunOptions;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
 
@@ -30,14 +32,28 @@ import org.tensorflow.types.TFloat64;
  *
  * @param sums over a batch, as those of the model
  * @param fixed rows that every batch is filled up to, at weight 0; null for as many as it has
+ * @param walk over the segments of a batch; null where it is computed at once
  */
 public record TrainerStep(
-    Trainable model, Output<TFloat64> sums, OptimizerOps optimizer, long seed, BatchSize fixed) {
+    Trainable model,
+    Output<TFloat64> sums,
+    OptimizerOps optimizer,
+    long seed,
+    BatchSize fixed,
+    SegmentWalk walk) {
   /** Adds gradients and update to a model's graph, compiled if so configured. */
   public static TrainerStep of(Trainable model, LoopOptions options) {
     OptimizerOps optimizer = optimizer(model, options);
-    var step = new TrainerStep(model, model.sums(), optimizer, options.seed(), null);
+    var walk = model.segments().map(segments -> walk(model, segments, optimizer)).orElse(null);
+    var step = new TrainerStep(model, model.sums(), optimizer, options.seed(), null, walk);
     return options.xla() ? step.compiled(options.batch()) : step;
+  }
+
+  private static SegmentWalk walk(Trainable model, SegmentGraph segments, OptimizerOps optimizer) {
+    List<Output<TFloat32>> leaving = new ArrayList<>();
+    optimizer.gradients().ofInputs().forEach(g -> leaving.add(g.expect(TFloat32.class)));
+    return new SegmentWalk(
+        segments.training(), model.sums(), optimizer.accumulate(), segments.arriving(), leaving);
   }
 
   /** A session for a graph whose step may be compiled. */
@@ -50,14 +66,31 @@ public record TrainerStep(
     boolean isAdapted = model.variables().stream().anyMatch(Lora::isFactor);
     String text = "training option lora: only imported models are adapted; fine-tune an export";
     PerformerException.require(options.lora() == null || isAdapted, text);
+    boolean hasForm =
+        switch (options.memory()) {
+          case PLAIN -> true;
+          case RECOMPUTE -> !model.parts().isEmpty();
+          case SEGMENTS -> model.segments().isPresent();
+        };
+    text =
+        "training option memory: %s needs layers that are known here, but this graph was made elsewhere; take plain";
+    PerformerException.require(hasForm, text, options.memory().label());
     Ops tf = Ops.create(model.graph()).withSubScope("batch");
     var guesses =
         tf.dtypes.cast(tf.gather(model.sums(), tf.constant(2), tf.constant(0)), TFloat32.class);
+    boolean isCut = model.segments().isPresent();
+    var states = model.segments().filter(s -> !s.arriving().isEmpty());
+    var minimized =
+        new OptimizerOps.Minimized(
+            model.loss(),
+            options.accumulate() == 1 && !isCut ? null : guesses,
+            isCut,
+            states.map(s -> s.training().before()).orElse(List.of()),
+            model.parts());
     try {
       return OptimizerOps.build(
           model.graph(),
-          model.loss(),
-          options.accumulate() == 1 ? null : guesses,
+          minimized,
           model.variables(),
           options.groups(),
           model.averages().orElse(null),
@@ -84,7 +117,11 @@ public record TrainerStep(
     List<Output<?>> computed = new ArrayList<>(seam.gradients());
     computed.add(seam.norm());
     Output<?> added = null;
-    if (optimizer.accumulate() == null) {
+    SegmentWalk steps = walk;
+    if (walk != null) {
+      steps = walk.compiled(tf, some -> compiled(tf, some, variables));
+      added = steps.sums();
+    } else if (optimizer.accumulate() == null) {
       computed.add(sums);
     } else {
       var after = tf.withControlDependencies(List.of(optimizer.accumulate()));
@@ -104,7 +141,7 @@ public record TrainerStep(
     outside.add(rate);
     var last = XlaFunction.cut(tf, inside, outside, List.of(done), variables).get(0);
     var ops = optimizer.compiled(last.expect(TFloat64.class), added);
-    return new TrainerStep(model, summed.expect(TFloat64.class), ops, seed, rows);
+    return new TrainerStep(model, summed.expect(TFloat64.class), ops, seed, rows, steps);
   }
 
   /** Compiles from what has to be fed for these outputs, control dependencies considered. */
@@ -112,7 +149,7 @@ public record TrainerStep(
       Ops tf, List<? extends Output<?>> outputs, List<Variable> variables) {
     List<Output<?>> inputs = new ArrayList<>();
     for (var operation : Gradients.ancestors(outputs, true).values()) {
-      if (operation.type().equals("Placeholder")) {
+      if (operation.type().startsWith("Placeholder")) {
         inputs.add(operation.output(0));
       }
     }
@@ -136,11 +173,13 @@ public record TrainerStep(
     long tokens = 0;
     for (int part = 0; part < batches.size(); part++) {
       LabelledBatch batch = batches.get(part);
-      Feed feed = feed(batch, step, part);
       double[] own =
-          single
-              ? update(session, feed, rate, batch, sums, optimizer.gradientNorm())
-              : run(session, feed, batch, optimizer.accumulate(), sums);
+          walk != null
+              ? walk(session, batch, step, part)
+              : single
+                  ? update(
+                      session, feed(batch, step, part), rate, batch, sums, optimizer.gradientNorm())
+                  : run(session, feed(batch, step, part), batch, optimizer.accumulate(), sums);
       for (int i = 0; i < own.length; i++) {
         total[i] += own[i];
       }
@@ -153,6 +192,31 @@ public record TrainerStep(
       throw new NotFinite(null);
     }
     return new Interval(total[0], total[1], total[2], total[3], tokens, 0, 1);
+  }
+
+  /** Adds the gradients of a batch, segment by segment. */
+  private double[] walk(Session session, LabelledBatch batch, long step, int part) {
+    var segments = model.segments().orElseThrow().split(filled(batch));
+    try {
+      return walk.over(session, segments, i -> feed(segments.get(i), step, part, i));
+    } catch (TensorFlowException | IllegalArgumentException e) {
+      RuntimeException explained = XlaFunction.explain(e);
+      throw explained != e ? explained : batch.failed("a training step", e);
+    }
+  }
+
+  /** A step with one batch, for TensorFlow's trace of where its time goes. */
+  public RunMetadata traced(Session session, LabelledBatch batch, long step, double rate) {
+    RunOptions options =
+        RunOptions.newBuilder().setTraceLevel(RunOptions.TraceLevel.FULL_TRACE).build();
+    try (Feed feed = feed(batch, step, 0)) {
+      feed.put(optimizer.learningRate(), TFloat64.scalarOf(rate));
+      Session.Runner runner = feed.into(session.runner().addTarget(optimizer.update()));
+      runner.fetch(sums).fetch(optimizer.gradientNorm()).setOptions(options);
+      try (Result result = runner.runAndFetchMetadata()) {
+        return result.getMetadata().orElseThrow();
+      }
+    }
   }
 
   private double[] update(
@@ -184,11 +248,19 @@ public record TrainerStep(
 
   /** The tensors of a batch, with the seed of its dropout. */
   Feed feed(LabelledBatch batch, long step, int part) {
-    int rows = fixed == null ? 0 : fixed.rows(batch.length());
-    Feed feed = model.feed().apply(rows > batch.rows() ? batch.withRows(rows, true) : batch);
-    long[] dropout = {seed + ((long) part << 40), step};
+    return feed(batch, step, part, 0);
+  }
+
+  private Feed feed(LabelledBatch batch, long step, int part, int segment) {
+    Feed feed = model.feed().apply(filled(batch));
+    long[] dropout = {seed + ((long) part << 40) + ((long) segment << 20), step};
     model.dropoutSeed().ifPresent(input -> feed.put(input, Tensors.of(dropout, 2)));
     return feed;
+  }
+
+  private LabelledBatch filled(LabelledBatch batch) {
+    int rows = fixed == null ? 0 : fixed.rows(batch.length());
+    return rows > batch.rows() ? batch.withRows(rows, true) : batch;
   }
 
   private void redraw(Session session, long step) {

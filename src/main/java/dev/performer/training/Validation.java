@@ -114,12 +114,25 @@ public interface Validation {
     }
 
     private double[] run(Session session, LabelledBatch batch, Measures.Tally tally) {
+      if (model.segments().isPresent()) {
+        return walk(session, batch);
+      }
       List<Output<?>> fetched = new ArrayList<>(List.of(model.evaluation()));
       measures.predictions().ifPresent(fetched::add);
       try (Feed feed = model.feed().apply(batch);
           var result = feed.run(session, fetched)) {
         tally.add(batch, result.size() > 1 ? Tensors.floats(result.get(1)) : new float[0]);
         return Tensors.doubles(result.get(0));
+      } catch (TensorFlowException | IllegalArgumentException e) {
+        throw batch.failed("evaluation", e);
+      }
+    }
+
+    private double[] walk(Session session, LabelledBatch batch) {
+      var segments = model.segments().orElseThrow().split(batch);
+      try {
+        return SegmentWalk.evaluating(model)
+            .over(session, segments, i -> model.feed().apply(segments.get(i)));
       } catch (TensorFlowException | IllegalArgumentException e) {
         throw batch.failed("evaluation", e);
       }
@@ -140,7 +153,7 @@ public interface Validation {
     public Map<String, Double> diagnostics(Session session) {
       source.restore(BatchPosition.START);
       Map<String, Double> values = new LinkedHashMap<>();
-      try (Feed feed = model.feed().apply(source.next());
+      try (Feed feed = model.feed().apply(model.first(source.next()));
           var result = feed.run(session, model.diagnostics().values())) {
         for (String name : model.diagnostics().keySet()) {
           values.put(name, Tensors.doubles(result.get(values.size()))[0]);

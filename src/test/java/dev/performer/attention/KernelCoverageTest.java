@@ -2,14 +2,12 @@ package dev.performer.attention;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.performer.graph.RegisteredKernels;
-import java.util.Iterator;
-import java.util.Set;
-import java.util.TreeSet;
+import dev.performer.graph.DeviceCheck;
+import dev.performer.graph.OpKernels;
+import dev.performer.graph.RegisteredKernels.Support;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tensorflow.Graph;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
@@ -17,13 +15,10 @@ import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
 
 /**
- * Every op of FAVOR+, forward and backward, has a kernel: for the CPU, and for NVIDIA GPUs where
- * the GPU library is on the class path ({@code mvn -Pgpu}); that library lists its kernels without
- * a GPU too.
+ * Every op of FAVOR+, forward and backward, has a kernel for the CPU, for NVIDIA GPUs as
+ * TensorFlow's library for them lists it, and for XLA.
  */
 class KernelCoverageTest {
-  private static final RegisteredKernels KERNELS = RegisteredKernels.load();
-
   @ParameterizedTest
   @CsvSource({
     "softmax,false",
@@ -39,24 +34,12 @@ class KernelCoverageTest {
     "exact,true"
   })
   void everyOpHasAKernel(String kernel, boolean causal) {
-    boolean gpuLibrary = KERNELS.devices("MatMul").contains(RegisteredKernels.GPU);
     try (Graph graph = new Graph()) {
       build(graph, kernel, causal);
-      Set<String> missing = new TreeSet<>();
-      for (Iterator<GraphOperation> ops = graph.operations(); ops.hasNext(); ) {
-        GraphOperation op = ops.next();
-        require(op, RegisteredKernels.CPU, missing);
-        if (gpuLibrary) {
-          require(op, RegisteredKernels.GPU, missing);
-        }
-      }
-      assertThat(missing).isEmpty();
-    }
-  }
-
-  private static void require(GraphOperation op, String device, Set<String> missing) {
-    if (!KERNELS.supports(device, op)) {
-      missing.add(device + " " + op.type());
+      DeviceCheck found = DeviceCheck.listed(kernel, OpKernels.of(graph.toGraphDef()));
+      assertThat(found.withoutGpu()).isEmpty();
+      assertThat(found.withoutXla()).isEmpty();
+      assertThat(found.ops()).noneMatch(op -> op.cpu() == Support.NONE);
     }
   }
 

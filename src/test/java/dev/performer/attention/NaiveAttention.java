@@ -27,6 +27,10 @@ final class NaiveAttention {
     double scale = Math.pow(q[0].length, -0.25);
     double[][] qs = scaled(q, scale);
     double[][] ks = scaled(k, scale);
+    double[][] pq = products(qs, p);
+    double[][] pk = products(ks, p);
+    double[] q2 = squares(qs);
+    double[] k2 = squares(ks);
     return inLogs(
         q.length,
         v,
@@ -35,8 +39,7 @@ final class NaiveAttention {
         (i, j) -> {
           double[] terms = new double[p.length];
           for (int m = 0; m < p.length; m++) {
-            terms[m] =
-                dot(p[m], qs[i]) + dot(p[m], ks[j]) - dot(qs[i], qs[i]) / 2 - dot(ks[j], ks[j]) / 2;
+            terms[m] = pq[i][m] + pk[j][m] - q2[i] / 2 - k2[j] / 2;
           }
           return logSumExp(terms);
         });
@@ -63,6 +66,10 @@ final class NaiveAttention {
     double scale = Math.pow(q[0].length, -0.25);
     double[][] qs = scaled(q, scale);
     double[][] ks = scaled(k, scale);
+    double[][] pq = products(qs, p);
+    double[][] pk = products(ks, p);
+    double[] q2 = squares(qs);
+    double[] k2 = squares(ks);
     return weighted(
         q.length,
         v,
@@ -70,10 +77,10 @@ final class NaiveAttention {
         mask,
         (i, j) -> {
           double sum = 0;
-          for (double[] omega : p) {
-            sum += Math.cos(dot(omega, qs[i]) - dot(omega, ks[j]));
+          for (int m = 0; m < p.length; m++) {
+            sum += Math.cos(pq[i][m] - pk[j][m]);
           }
-          return sum * Math.exp((dot(qs[i], qs[i]) + dot(ks[j], ks[j])) / 2);
+          return sum * Math.exp((q2[i] + k2[j]) / 2);
         });
   }
 
@@ -124,10 +131,23 @@ final class NaiveAttention {
     double[][] result = new double[x.length][];
     for (int i = 0; i < x.length; i++) {
       double[] row = x[i];
-      double[] u = p == null ? row : Arrays.stream(p).mapToDouble(w -> dot(w, row)).toArray();
+      double[] u = p == null ? row : product(row, p);
       result[i] = Arrays.stream(u).map(z -> f.applyAsDouble(z) + epsilon).toArray();
     }
     return result;
+  }
+
+  /** Of each row with each row of p. */
+  private static double[][] products(double[][] x, double[][] p) {
+    return Arrays.stream(x).map(row -> product(row, p)).toArray(double[][]::new);
+  }
+
+  private static double[] product(double[] row, double[][] p) {
+    return Arrays.stream(p).mapToDouble(w -> dot(w, row)).toArray();
+  }
+
+  private static double[] squares(double[][] x) {
+    return Arrays.stream(x).mapToDouble(row -> dot(row, row)).toArray();
   }
 
   static double logSumExp(double[] x) {

@@ -68,15 +68,18 @@ class RecurrentAttentionTest {
         sizes.add(shape.asArray());
       }
       RecurrentForm.Advance step = recurrent.step(tf, states, new Projected(q, k, v));
+      float[] allQ = arrays.get("q").floats();
+      float[] allK = arrays.get("k").floats();
+      float[] allV = arrays.get("v").floats();
       try (Session session = new Session(graph)) {
         List<Tensor> state = new ArrayList<>();
         sizes.forEach(s -> state.add(Tensors.of(new float[(int) Shape.of(s).size()], s)));
         Result last = null;
         double worst = 0;
         for (int t = 0; t < length; t++) {
-          try (Tensor qt = position(arrays.get("q"), t);
-              Tensor kt = position(arrays.get("k"), t);
-              Tensor vt = position(arrays.get("v"), t)) {
+          try (Tensor qt = position(allQ, length, D, t);
+              Tensor kt = position(allK, length, D, t);
+              Tensor vt = position(allV, length, V, t)) {
             Session.Runner runner =
                 session.runner().feed(q, qt).feed(k, kt).feed(v, vt).fetch(step.output());
             for (int i = 0; i < states.size(); i++) {
@@ -256,13 +259,11 @@ class RecurrentAttentionTest {
     return tf.slice(x, tf.constant(new int[] {0, 0, 9, 0}), tf.constant(new int[] {-1, -1, 1, -1}));
   }
 
-  private static Tensor position(NpyArray x, int t) {
-    long[] s = x.shape();
-    double[] all = x.doubles();
-    float[] result = new float[(int) (s[1] * s[3])];
-    for (int i = 0; i < result.length; i++) {
-      result[i] = (float) all[(int) ((i / s[3] * s[2] + t) * s[3] + i % s[3])];
+  private static Tensor position(float[] all, int length, int size, int t) {
+    float[] result = new float[H * size];
+    for (int h = 0; h < H; h++) {
+      System.arraycopy(all, (h * length + t) * size, result, h * size, size);
     }
-    return Tensors.of(result, 1, s[1], 1, s[3]);
+    return Tensors.of(result, 1, H, 1, size);
   }
 }

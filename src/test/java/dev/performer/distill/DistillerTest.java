@@ -25,6 +25,7 @@ import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.OptimizerOps;
+import dev.performer.training.optim.OptimizerOps.Minimized;
 import dev.performer.training.optim.ParameterGroups;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
@@ -169,8 +170,7 @@ class DistillerTest {
       OptimizerOps adam =
           OptimizerOps.build(
               graph.graph(),
-              trainable.loss(),
-              null,
+              Minimized.mean(trainable.loss(), null),
               trainable.variables(),
               ParameterGroups.ALL,
               null,

@@ -33,6 +33,7 @@ class ModelAttentionTest {
         "{preset: protein-lm, %s}",
         "{task: causal-lm, %s}",
         "{task: causal-lm, %s, attention: {kernel: relu, exactHeads: 2}}",
+        "{task: causal-lm, %s, attention: {reformer: {buckets: 2, chunk: 3}}}",
         "{task: sequence-to-sequence, %s, decoderLayers: 2, shiftBos: 25}"
       })
   void noLookingAhead(String keys) {
@@ -65,6 +66,8 @@ class ModelAttentionTest {
         "{task: masked-lm, %s, classes: 2}",
         "{task: masked-lm, %s, classes: 2, attention: {kernel: softmax, features: 8, exactHeads: 2}}",
         "{preset: bert, %s, classes: 2}",
+        "{task: masked-lm, %s, classes: 2, attention: {reformer: {buckets: 4, chunk: 4}}}",
+        "{task: masked-lm, %s, classes: 2, attention: {linformer: {rank: 3}}}",
         "{task: masked-lm, %s, classes: 2, pooling: max, attention: {modelGarden: {featureTransform: relu}}}"
       })
   void paddingChangesNothing(String keys) {
@@ -149,6 +152,8 @@ class ModelAttentionTest {
       strings = {
         "{task: masked-lm, %s}",
         "{task: causal-lm, %s, attention: {kernel: relu, exactHeads: 1}}",
+        "{task: masked-lm, %s, attention: {reformer: {buckets: 2, chunk: 3}}}",
+        "{task: masked-lm, %s, attention: {linformer: {rank: 3}}}",
         "{preset: bert, %s}",
         "{preset: protein-lm, %s}",
         "{preset: kernel-encoder, %s, attention: {modelGarden: {numRandomFeatures: 8}}}"

@@ -9,6 +9,7 @@ import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.data.StrictJson;
 import dev.performer.model.PerformerConfig.DropoutRates;
+import dev.performer.nn.ReformerConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -88,6 +89,31 @@ class PerformerConfigTest {
   }
 
   @Test
+  void baselinesComeBackFromJson() {
+    PerformerConfig config =
+        Json.config(
+            """
+            task: masked-lm
+            layers: 3
+            attention:
+              - {reformer: {buckets: 8, chunk: 16, rounds: 3, seed: 4}}
+              - {reformer: {}, causal: true}
+              - {linformer: {rank: 24}}
+            """);
+    assertThat(PerformerConfig.of(config.toJson(), "test")).isEqualTo(config);
+    var causal = new AttentionConfig.Reformer(ReformerConfig.DEFAULT, true);
+    assertThat(config.attentionOf(1)).isEqualTo(causal);
+    assertThat(config.longestSequence()).hasValue(config.maxLength());
+    var other = Json.of("attention: {reformer: {chunk: 32}}");
+    var replaced = Json.config("{preset: bert}").with(other, "test");
+    assertThat(replaced.attentionOf(2))
+        .isEqualTo(new AttentionConfig.Reformer(new ReformerConfig(64, 32, 2, 2), false));
+    var changed = replaced.with(Json.of("attention: {reformer: {rounds: 4}}"), "test");
+    assertThat(changed.attentionOf(0))
+        .isEqualTo(new AttentionConfig.Reformer(new ReformerConfig(64, 32, 4, 0), false));
+  }
+
+  @Test
   void oneKindOfAttentionReplacesAnother() {
     assertThat(Json.config("attention: {exact: true}").attention())
         .containsExactly(new AttentionConfig.Exact(false));
@@ -117,6 +143,14 @@ class PerformerConfigTest {
           """
           {layres: 3}                                   | layres | layers
           {attention: {kernle: relu}}                   | kernle | kernel
+          {attention: {reformer: {bucket: 4}}}          | bucket | buckets
+          {attention: {reformer: {buckets: 3}}}         | buckets | even
+          {attention: {reformer: {rounds: 0}}}          | rounds | 1 or more
+          {attention: {reformer: {}, kernel: relu}}     | reformer | do not go together
+          {attention: {linformer: {}}}                  | linformer.rank | 1 or more
+          {task: causal-lm, attention: {linformer: {rank: 4}}} | linformer | cannot be causal
+          {task: sequence-to-sequence, decoderLayers: 1, attention: {reformer: {}}} | reformer | crossAttention
+          {task: sequence-to-sequence, decoderLayers: 1, attention: {linformer: {rank: 4}}} | causal | decoderAttention
           {attention: {kernel: rleu}}                   | rleu | relu
           {attention: {modelGarden: {featureTrans: exp}}} | featureTrans | featureTransform
           {attention: {kernel: relu, convention: google-jx}} | google-jx | google-jax

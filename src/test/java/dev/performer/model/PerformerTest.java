@@ -66,8 +66,8 @@ class PerformerTest {
   @ParameterizedTest
   @MethodSource("dev.performer.model.SmallModels#models")
   void gradientsOfAllVariablesAreTrue(String keys) {
-    // Its statistic of the data is held fixed on purpose.
-    assumeThat(keys).doesNotContain("favor++");
+    // A statistic of the data is held fixed on purpose; buckets jump where weights move.
+    assumeThat(keys).doesNotContain("favor++").doesNotContain("reformer");
     try (ModelRun run = new ModelRun(config(keys))) {
       Random random = new Random(3);
       // Away from where initial values are zero, so that every gradient is alive.

@@ -17,6 +17,8 @@ import org.junit.jupiter.api.io.TempDir;
 class BenchmarkRunTest {
   private static final Benchmark.Size SIZE = new Benchmark.Size(1, 2, 8, 8);
 
+  private static final Rounds ROUNDS = new Rounds(3, 1);
+
   @TempDir Path folder;
 
   /** Keeps what is reported, and what then stands in the files. */
@@ -46,10 +48,10 @@ class BenchmarkRunTest {
     var benchmark =
         new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
     Heard heard = new Heard();
-    var outcome = benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), heard);
+    var outcome = benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), ROUNDS, null, heard);
     assertThat(heard.announced).isEqualTo(2);
     assertThat(heard.estimate).isGreaterThan(Duration.ofSeconds(2));
-    assertThat(heard.written).containsExactly(1, 2);
+    assertThat(heard.written).containsExactly(2, 2);
     assertThat(heard.lines.get(1)).contains("FAVOR+ relu, causal", "L=32", "forward");
     assertThat(outcome.files())
         .extracting(file -> file.getFileName().toString())
@@ -64,11 +66,12 @@ class BenchmarkRunTest {
     var benchmark =
         new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
     Heard heard = new Heard();
-    assertThatThrownBy(() -> benchmark.run(folder.resolve("new"), Duration.ofMillis(1), heard))
+    assertThatThrownBy(
+            () -> benchmark.run(folder.resolve("new"), Duration.ofMillis(1), ROUNDS, null, heard))
         .isInstanceOf(PerformerException.class)
         .hasMessage(
             "2 of 2 measurements failed; FAVOR+ relu at L=32: no result after 0.001 seconds");
-    assertThat(heard.written).containsExactly(1, 2);
+    assertThat(heard.written).containsExactly(2, 2);
   }
 
   @Test
@@ -76,7 +79,7 @@ class BenchmarkRunTest {
     var benchmark =
         new AttentionBenchmark(SIZE, List.of(1 << 24), List.of(BenchmarkedAttention.EXACT));
     Heard heard = new Heard();
-    benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), heard);
+    benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), ROUNDS, null, heard);
     assertThat(heard.lines).allMatch(line -> line.endsWith("it needs more memory than there is"));
     assertThat(heard.estimate).isZero();
   }

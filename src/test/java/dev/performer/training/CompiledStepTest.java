@@ -197,7 +197,9 @@ class CompiledStepTest {
       var text = tf.dtypes.asString(step.model().sums());
       var sums = tf.strings.toNumber(text, TFloat64.class).asOutput();
       assertThatThrownBy(
-              () -> new TrainerStep(step.model(), sums, step.optimizer(), 1, null).compiled(null))
+              () ->
+                  new TrainerStep(step.model(), sums, step.optimizer(), 1, null, null)
+                      .compiled(null))
           .isInstanceOf(PerformerException.class)
           .hasMessageStartingWith("XLA cannot compile ")
           .hasMessageContaining("AsString")

@@ -21,6 +21,7 @@ import dev.performer.nn.Dropout;
 import dev.performer.testing.ReferenceCase;
 import dev.performer.training.optim.Optimizer;
 import dev.performer.training.optim.OptimizerOps;
+import dev.performer.training.optim.OptimizerOps.Minimized;
 import dev.performer.training.optim.ParameterGroups;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -77,7 +78,13 @@ class ProteinLmTrainingTest {
       Optimizer google = new Optimizer.AdamW(0.9, 0.98, 1e-9, resumes ? 0.1 : 0, true);
       OptimizerOps adam =
           OptimizerOps.build(
-              graph, loss.asOutput(), null, variables.all(), ParameterGroups.ALL, null, google, 0);
+              graph,
+              Minimized.mean(loss.asOutput(), null),
+              variables.all(),
+              ParameterGroups.ALL,
+              null,
+              google,
+              0);
       adam.initializer().accept(session);
       if (resumes) {
         load(tf, session, adam.slots(), model.optimizer().orElseThrow());

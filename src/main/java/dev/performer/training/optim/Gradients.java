@@ -8,7 +8,6 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
@@ -21,11 +20,16 @@ import org.tensorflow.types.family.TFloating;
  * @param variables those with a gradient
  * @param values their gradients, in the same order
  * @param unused trainable variables without one
+ * @param ofInputs gradients of what else has them, in their order
  */
-public record Gradients(List<Variable> variables, List<Output<?>> values, List<Variable> unused) {
+public record Gradients(
+    List<Variable> variables,
+    List<Output<?>> values,
+    List<Variable> unused,
+    List<Output<?>> ofInputs) {
   /** Fails with an IllegalArgumentException if no trainable variable has a gradient. */
-  static Gradients of(Graph graph, Output<?> loss, List<Variable> all) {
-    var reached = ancestors(List.of(loss), false).keySet();
+  static Gradients of(Graph graph, OptimizerOps.Minimized minimized, List<Variable> all) {
+    var reached = ancestors(List.of(minimized.loss()), false).keySet();
     List<Variable> candidates = new ArrayList<>();
     List<Variable> unused = new ArrayList<>();
     for (Variable variable : all.stream().filter(Variable::trainable).toList()) {
@@ -35,15 +39,21 @@ public record Gradients(List<Variable> variables, List<Output<?>> values, List<V
       (used ? candidates : unused).add(variable);
     }
     requireAny(candidates, "the loss depends on no trainable variable");
-    List<Optional<Output<?>>> found = LossGradients.find(graph, loss, candidates);
+    List<Output<?>> sought = new ArrayList<>(candidates.stream().map(Variable::handle).toList());
+    sought.addAll(minimized.inputs());
+    var found = LossGradients.find(graph, minimized.loss(), sought, minimized.parts());
     List<Variable> variables = new ArrayList<>();
     List<Output<?>> values = new ArrayList<>();
-    for (int i = 0; i < found.size(); i++) {
+    int count = candidates.size();
+    for (int i = 0; i < count; i++) {
       (found.get(i).isPresent() ? variables : unused).add(candidates.get(i));
       found.get(i).ifPresent(values::add);
     }
     requireAny(variables, "no gradient of the loss reaches a trainable variable");
-    return new Gradients(List.copyOf(variables), List.copyOf(values), List.copyOf(unused));
+    List<Output<?>> ofInputs = new ArrayList<>();
+    found.subList(count, found.size()).forEach(gradient -> ofInputs.add(gradient.orElseThrow()));
+    return new Gradients(
+        List.copyOf(variables), List.copyOf(values), List.copyOf(unused), ofInputs);
   }
 
   private static void requireAny(List<Variable> variables, String otherwise) {

@@ -1,5 +1,6 @@
 package dev.performer.training.optim;
 
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import java.util.ArrayList;
@@ -47,6 +48,26 @@ public record OptimizerOps(
   public record Seam(
       List<Output<TFloat32>> gradients, Output<TFloat64> norm, Output<TFloat64> finiteNorm) {}
 
+  /**
+   * What a step makes smaller.
+   *
+   * @param loss a scalar: the mean over {@code weight}, or the sum where {@code isSum}
+   * @param weight a scalar: how much a batch counts in a step; null where each step is one batch
+   * @param inputs what has gradients besides variables
+   * @param parts what is computed again for its gradient
+   */
+  public record Minimized(
+      Output<TFloat32> loss,
+      Operand<TFloat32> weight,
+      boolean isSum,
+      List<Output<TFloat32>> inputs,
+      Recomputation parts) {
+    /** The mean loss of a graph whose parts are computed once. */
+    public static Minimized mean(Output<TFloat32> loss, Operand<TFloat32> weight) {
+      return new Minimized(loss, weight, false, List.of(), Recomputation.NONE);
+    }
+  }
+
   /** In the error of a step that failed for its gradient. */
   public static final String NOT_FINITE = "the gradient's norm is not finite";
 
@@ -64,29 +85,28 @@ public record OptimizerOps(
   /**
    * Adds gradients and update to the graph; an IllegalArgumentException if nothing can be trained.
    *
-   * @param loss a scalar: the mean over {@code weight}
-   * @param weight a scalar: how much a batch counts in a step; null where each step is one batch
+   * @param minimized the loss
    * @param groups which of the variables are trained, and how fast
    * @param averages moved along with every update; null for none
    */
   public static OptimizerOps build(
       Graph graph,
-      Output<TFloat32> loss,
-      Operand<TFloat32> weight,
+      Minimized minimized,
       List<Variable> variables,
       ParameterGroups groups,
       Averages averages,
       Optimizer optimizer,
       double clipNorm) {
     Ops tf = Ops.create(graph).withSubScope("optimizer");
-    Gradients found = Gradients.of(graph, loss, groups.of(variables));
+    Gradients found = Gradients.of(graph, minimized, groups.of(variables));
     requireFloat32(optimizer, found.variables());
     Variables slots = new Variables(tf);
     Variables sums = new Variables(tf);
     String scope = scope(optimizer);
     Variable count = slots.create(scope + "/step", Shape.scalar(), false, tf.constant(0L));
     var rate = tf.placeholder(TFloat64.class, Placeholder.shape(Shape.scalar()));
-    var accumulation = weight == null ? null : Accumulation.of(tf, sums, found, weight, scope);
+    var accumulation =
+        minimized.weight() == null ? null : Accumulation.of(tf, sums, found, minimized, scope);
     List<Output<TFloat32>> gradients = new ArrayList<>();
     for (int i = 0; i < found.values().size(); i++) {
       var mean =
@@ -156,7 +176,8 @@ public record OptimizerOps(
   /** Sums of gradients times weights, and of the weights. */
   private record Accumulation(Op add, List<Operand<TFloat32>> means, List<Variable> sums) {
     static Accumulation of(
-        Ops tf, Variables variables, Gradients gradients, Operand<TFloat32> weight, String scope) {
+        Ops tf, Variables variables, Gradients gradients, Minimized minimized, String scope) {
+      Operand<TFloat32> weight = minimized.weight();
       String sums = scope + "/sum/";
       var total = variables.create(sums + "weight", Shape.scalar(), false, tf.constant(0f));
       List<Op> added = new ArrayList<>();
@@ -166,7 +187,8 @@ public record OptimizerOps(
         Variable variable = gradients.variables().get(i);
         Shape shape = variable.shape();
         var sum = variables.create(sums + variable.name(), shape, false, zeros(tf, shape));
-        var weighted = tf.math.mul(float32(tf, gradients.values().get(i)), weight);
+        var gradient = float32(tf, gradients.values().get(i));
+        var weighted = minimized.isSum() ? gradient : tf.math.mul(gradient, weight);
         added.add(tf.assignAddVariableOp(sum.handle(), weighted));
         Operand<TFloat32> value = sum.read(tf);
         Operand<TFloat32> weights = total.read(tf);

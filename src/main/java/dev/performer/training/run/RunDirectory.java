@@ -303,7 +303,7 @@ public final class RunDirectory implements AutoCloseable {
             "data\\.(train|validation)|evaluation\\.(sequences|target)|validation|training\\.(steps"
                 + "|learningRate|learningRates(\\..*)?|schedule|warmupSteps|finalShare|clipNorm|labelSmoothing|zLoss"
                 + "|optimizer\\.weightDecay|evaluateEvery|evaluationBatches|patience|checkpointEvery"
-                + "|keepCheckpoints|logEvery|diagnosticsEvery|divergence|memoryCheck|precision)");
+                + "|keepCheckpoints|logEvery|diagnosticsEvery|divergence|memoryCheck|memory|segmentLength|precision)");
 
     private ResumePolicy() {}
 

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
+import dev.performer.training.optim.OptimizerOps.Minimized;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.tensorflow.Graph;
@@ -123,7 +124,13 @@ class OptimizerOpsTest {
   private static OptimizerOps build(
       Graph graph, Output<TFloat32> loss, Variables variables, Optimizer optimizer) {
     return OptimizerOps.build(
-        graph, loss, null, variables.all(), ParameterGroups.ALL, null, optimizer, 0);
+        graph,
+        Minimized.mean(loss, null),
+        variables.all(),
+        ParameterGroups.ALL,
+        null,
+        optimizer,
+        0);
   }
 
   private static Variable variable(String name, long... shape) {

@@ -12,6 +12,7 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.recipe.TinyRecipe;
+import dev.performer.training.optim.OptimizerOps.Minimized;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -175,8 +176,7 @@ class OptimizerTest {
       ops =
           OptimizerOps.build(
               graph,
-              tf.math.addN(products).asOutput(),
-              parts == 1 ? null : weight,
+              Minimized.mean(tf.math.addN(products).asOutput(), parts == 1 ? null : weight),
               variables.trainable(),
               ParameterGroups.ALL,
               averages,

@@ -1,0 +1,47 @@
+package dev.performer.training;
+
+import static dev.performer.PerformerException.require;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.performer.model.CausalSegments;
+import dev.performer.model.PerformerConfig;
+import java.util.Locale;
+
+/** What a training step keeps of the forward pass, and what it computes again. */
+public enum Memory {
+  /** Everything: the fastest, and the most memory. */
+  @JsonProperty("plain")
+  PLAIN,
+  /** What enters each layer: its inside is computed once more when its gradient is due. */
+  @JsonProperty("recompute")
+  RECOMPUTE,
+  /**
+   * Of a causal model with linear attention, its states between segments of the sequence: each is
+   * computed once more when its gradient is due, from the last to the first.
+   */
+  @JsonProperty("segments")
+  SEGMENTS;
+
+  /** Its name in recipes. */
+  public String label() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+
+  /**
+   * @throws dev.performer.PerformerException naming why a model cannot be trained so
+   */
+  public static void check(PerformerConfig model, LoopOptions loop) {
+    if (loop.memory() != SEGMENTS) {
+      return;
+    }
+    CausalSegments.check(model);
+    if (loop.truncate()) {
+      String text =
+          "truncate needs positions without end (rotary, sinusoidal or none), not %s: a stream has no longest length";
+      require(!model.positions().isTable(), text, model.positions());
+      require(!loop.xla(), "truncate and xla do not go together");
+      text = "truncate and shiftBos do not go together: a begin token would stand in every batch";
+      require(model.shiftBos() == null, text);
+    }
+  }
+}
