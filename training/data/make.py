@@ -1,8 +1,9 @@
-"""Makes text*.txt.gz and digits_*.npz from the packages that ship their sources.
+"""Makes text*.txt.gz, digits_*.npz and docs*.txt.gz from the packages that ship their sources.
 
-    apt-get download jargon-text && dpkg-deb -x jargon-text_*.deb jargon
+    apt-get download jargon-text python3.11-doc
+    dpkg-deb -x jargon-text_*.deb jargon && dpkg-deb -x python3.11-doc_*.deb python
     pip download --no-deps scikit-learn
-    python3 make.py jargon/usr/share/doc/jargon-text/jargon.txt.gz scikit_learn-*.whl
+    python3 make.py jargon/usr/share/doc/jargon-text/jargon.txt.gz scikit_learn-*.whl python/usr/share/doc/python3.11/html/_sources
 
 Needs NumPy. Writes into the folder of this script.
 """
@@ -17,6 +18,7 @@ import numpy as np
 HERE = pathlib.Path(__file__).parent
 BLOCK = 16384  # bytes at least, so that long contexts are found in validation too
 EVERY = 10
+LONG_BLOCK = 65536
 
 
 def write(name, data):
@@ -53,5 +55,29 @@ def digits(wheel):
         np.savez_compressed(HERE / f"digits_{name}.npz", images=images[part], labels=labels[part], levels=np.int32(17))
 
 
+def documentation(folder):
+    folder = pathlib.Path(folder)
+    version = lambda f: [int(n) for n in re.findall(r"\d+", f.name)]
+    files = sorted((folder / "whatsnew").glob("[23].*.rst.txt"), key=version)
+    for part in ("reference", "howto", "tutorial"):
+        files += sorted((folder / part).glob("*.rst.txt"))
+    blocks, block = [], b""
+    for file in files:  # whole documents, so that what they speak of comes back
+        block += file.read_bytes() + b"\n"
+        if len(block) >= LONG_BLOCK:
+            blocks.append(block)
+            block = b""
+    blocks.append(block)
+    parts = {False: b"", True: b""}
+    for i, block in enumerate(blocks):
+        parts[i % EVERY == EVERY // 2] += block
+    write("docs.txt.gz", parts[False])
+    write("docs_valid.txt.gz", parts[True])
+    licence = (folder / "license.rst.txt").read_text()
+    begin, end = licence.index(".. _PSF-license:"), licence.index("BEOPEN.COM LICENSE")
+    (HERE / "docs-licence.txt").write_text("Copyright \u00a9 2001-2023 Python Software Foundation; All Rights Reserved\n\n" + licence[begin:end].replace("|release|", "3.11.2"))
+
+
 text(sys.argv[1])
 digits(sys.argv[2])
+documentation(sys.argv[3])

@@ -64,12 +64,14 @@ final class DevicesCommand extends PerformerCommand {
   @Override
   public Integer call() {
     requireUsage(sizes.size() <= 2, "--static-shape takes B,L, not %s", sizes);
+    ModelDevices.Options options = options();
+    Model model = path == null ? null : Model.open(path);
     Machine machine = Machine.look();
     show(machine);
     Map<String, Object> json = new LinkedHashMap<>();
     json.put("machine", machine);
-    if (path != null) {
-      ModelDevices found = ModelDevices.of(Model.open(path), options());
+    if (model != null) {
+      ModelDevices found = ModelDevices.of(model, options);
       show(found, machine);
       json.put("model", found);
     }
@@ -150,7 +152,7 @@ final class DevicesCommand extends PerformerCommand {
             ? ""
             : "; outside, between compiled parts, run "
                 + String.join(", ", check.withoutXla().stream().map(OpKernels::toString).toList());
-    return format("XLA compiles it for B = %d, L = %d", found.rows(), found.length())
+    return format("XLA compiles it, open sizes as B = %d, L = %d", found.rows(), found.length())
         + outside
         + "; "
         + open;

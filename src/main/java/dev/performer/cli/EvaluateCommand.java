@@ -12,9 +12,11 @@ import dev.performer.recipe.RecipeTraining;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -27,7 +29,8 @@ import picocli.CommandLine.Option;
       "",
       "Examples:",
       "  ./performer evaluate MODEL --data valid.fasta.gz",
-      "  ./performer evaluate runs/protein"
+      "  ./performer evaluate runs/protein",
+      "  ./performer evaluate runs/text --recipe runs/text --context 512,2048"
     })
 final class EvaluateCommand extends PerformerCommand.OnModel {
   @Mixin private SharedOptions.LanguageModel options;
@@ -56,6 +59,14 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
       names = "--label",
       description = "Its class or number, or the file of MNIST's labels (default: as in training).")
   private String label;
+
+  @Option(
+      names = "--context",
+      split = ",",
+      paramLabel = "TOKENS",
+      description =
+          "Bits a token by the number of tokens before it, such as 512,2048,8192, of causal language models: the same guesses, those of the second half of sequences as long as the largest, each with between half of a context and all of it.")
+  private List<Integer> contexts;
 
   @Option(names = "--seed", description = "Of the masks; equal ones make evaluations comparable.")
   private long seed = TokenBatchSource.EVALUATION_SEED;
@@ -97,6 +108,12 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
     }
     var request =
         new EvaluationData.Request(text, label, batching.length, size, batching.eos, seed);
+    if (contexts != null) {
+      requireUsage(
+          batching.length == null && !isLabelled,
+          "--context makes no sense with --length or labels: the largest context is the length");
+      return report(evaluator.byContext(Optional.ofNullable(data), request, contexts));
+    }
     Evaluator.Outcome outcome =
         data == null ? evaluator.evaluateOwnData(request) : evaluator.evaluate(data, request);
     outcome.report().ifPresent(System.err::println);
@@ -126,6 +143,27 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
     requireUsage(
         batchSequences >= 1, "--batch-sequences must be at least 1, not %d", batchSequences);
     return new BatchSize.Sequences(batchSequences);
+  }
+
+  private int report(Evaluator.ByContext results) {
+    results.report().ifPresent(System.err::println);
+    var first = results.contexts().get(0).evaluation();
+    String counts = "%s over %s, %d guesses in each line:";
+    print(counts, model, results.data(), first.guesses());
+    List<Map<String, Object>> rows = new ArrayList<>();
+    for (Evaluator.OfContext of : results.contexts()) {
+      print(
+          "context %6d: %.4f bits a token, accuracy %.2f %% (%.1f s)",
+          of.context(), of.bits(), 100 * of.evaluation().accuracy(), of.evaluation().seconds());
+      Map<String, Object> row = new LinkedHashMap<>(Map.of("context", of.context()));
+      row.put("bits", of.bits());
+      row.putAll(of.evaluation().measures());
+      row.put("seconds", of.evaluation().seconds());
+      rows.add(row);
+    }
+    Map<String, Object> json = new LinkedHashMap<>(Map.of("contexts", rows));
+    json.put("guesses", first.guesses());
+    return done(json);
   }
 
   private int report(Evaluation of, String over) {

@@ -117,8 +117,8 @@ final class ImportCommand extends PerformerCommand {
         !converts || convention == null && directions == null,
         "--convention and --directions say what a checkpoint has; with --attention favor it gets ours");
     Importer importer = Importer.of(path).with(options(converts));
-    if (converts) {
-      importer = importer.converting(conversion.conversion());
+    if (converts || conversion.interpolates()) {
+      importer = importer.converting(conversion.converter(converts));
     }
     if (tokenizer != null) {
       importer = importer.with(Tokenizer.named(tokenizer));
@@ -127,9 +127,13 @@ final class ImportCommand extends PerformerCommand {
       return report(importer.write(target.path, target.replace));
     } catch (PerformerException e) {
       throw e.settings().contains(Importer.CONVERSION)
-          ? new PerformerException(e.getMessage() + "; leave out --attention", e)
+          ? new PerformerException(e.getMessage() + "; leave out " + converting(converts), e)
           : e;
     }
+  }
+
+  private static String converting(boolean converts) {
+    return converts ? "--attention" : "--interpolate-positions";
   }
 
   private ImportOptions options(boolean converts) {

@@ -4,14 +4,19 @@ import dev.performer.Excerpt;
 import dev.performer.graph.CudaLibraries;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintStream;
+import java.util.Map;
+import java.util.Properties;
 import org.tensorflow.TensorFlow;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.HelpCommand;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.RunLast;
 import picocli.CommandLine.Spec;
 
 /** The command line: {@code ./performer COMMAND}. Exit codes: 0 done, 1 failed, 2 wrong usage. */
@@ -21,28 +26,6 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
     synopsisSubcommandLabel = "COMMAND",
-    subcommands = {
-      QuickstartCommand.class,
-      InspectCommand.class,
-      ImportCommand.class,
-      AttendCommand.class,
-      TrainCommand.class,
-      ReproduceCommand.class,
-      FineTuneCommand.class,
-      EvaluateCommand.class,
-      PredictCommand.class,
-      GenerateCommand.class,
-      EmbedCommand.class,
-      ScoreCommand.class,
-      ServeCommand.class,
-      ExportCommand.class,
-      ConvertCommand.class,
-      ApproximateCommand.class,
-      BenchCommand.class,
-      DevicesCommand.class,
-      Main.Completion.class,
-      HelpCommand.class,
-    },
     footer = {"", "Exit codes: 0 done, 1 failed (with the reason in one line), 2 wrong usage."})
 public final class Main implements Runnable {
   @Spec private CommandSpec spec;
@@ -71,7 +54,6 @@ public final class Main implements Runnable {
   /** Runs the command line and ends the JVM with its exit code. */
   public static void main(String[] args) {
     useLauncherStderr();
-    CudaLibraries.preload(line -> System.err.println("performer: " + line));
     System.exit(execute(args));
   }
 
@@ -98,9 +80,12 @@ public final class Main implements Runnable {
   /** Runs the command line in this JVM. @return the exit code: 0, 1 or 2 */
   public static int execute(String... args) {
     CommandLine commandLine = new CommandLine(new Main());
-    OptionValues.register(commandLine);
+    if (Commands.add(commandLine, args)) {
+      OptionValues.register(commandLine);
+    }
     commandLine.setOverwrittenOptionsAllowed(true); // the last one counts, so scripts can append
     commandLine.setHelpFactory(HelpLayout::new);
+    commandLine.setExecutionStrategy(Main::run);
     Failures failures = Failures.of(args);
     commandLine.setParameterExceptionHandler(failures::wrongUsage);
     commandLine.setExecutionExceptionHandler(
@@ -112,20 +97,41 @@ public final class Main implements Runnable {
     }
   }
 
+  private static int run(ParseResult parsed) {
+    Integer helped = CommandLine.executeHelpRequest(parsed);
+    if (helped != null) {
+      return helped;
+    }
+    CudaLibraries.preload(problem -> System.err.println("performer: " + problem));
+    return new RunLast().execute(parsed);
+  }
+
   /** The versions that a report of a problem needs. */
   static final class Version implements IVersionProvider {
+    private static final String ARTIFACT =
+        "/META-INF/maven/org.tensorflow/tensorflow-core-native/pom.properties";
+    private static final Map<String, String> KNOWN = Map.of("1.1.0", "2.18.0");
+
     @Override
     public String[] getVersion() {
       String own = Main.class.getPackage().getImplementationVersion();
       own = own == null ? "(classes without a jar)" : own;
-      String tensorFlow;
-      try {
-        tensorFlow = TensorFlow.version();
-      } catch (LinkageError e) {
-        tensorFlow = "cannot be loaded: " + Excerpt.line(e.getMessage());
-      }
       String jdk = System.getProperty("java.version");
-      return new String[] {"Performer for Java " + own, "TensorFlow " + tensorFlow, "JDK " + jdk};
+      return new String[] {"Performer for Java " + own, "TensorFlow " + tensorFlow(), "JDK " + jdk};
+    }
+
+    /** By the version of its jar, as loading it takes longer than all else. */
+    private static String tensorFlow() {
+      var artifact = new Properties();
+      try (InputStream in = TensorFlow.class.getResourceAsStream(ARTIFACT)) {
+        if (in != null) {
+          artifact.load(in);
+        }
+        String known = KNOWN.get(artifact.getProperty("version", ""));
+        return known == null ? TensorFlow.version() : known;
+      } catch (IOException | LinkageError e) {
+        return "cannot be loaded: " + Excerpt.line(e.getMessage());
+      }
     }
   }
 }

@@ -11,11 +11,14 @@ import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
 import dev.performer.data.Tokenizer;
 import dev.performer.model.FavorConversion;
+import dev.performer.model.InterpolatedPositions;
+import dev.performer.pipeline.Converter;
 import dev.performer.pipeline.ModelOptions;
 import dev.performer.pipeline.SequenceBatching;
 import dev.performer.recipe.RecipeData;
 import dev.performer.savedmodel.ModelCard;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import picocli.CommandLine.Mixin;
@@ -86,8 +89,26 @@ final class SharedOptions {
     @Option(names = "--exact-heads", description = "First heads that stay exact (default: 0).")
     private Integer exactHeads;
 
+    @Option(
+        names = "--interpolate-positions",
+        paramLabel = "LENGTH",
+        description =
+            "Stretch a trained table of positions to longer sequences, by linear interpolation; fine-tune the result.")
+    private Integer positions;
+
     boolean isGiven() {
       return layers != null || exactHeads != null;
+    }
+
+    boolean interpolates() {
+      return positions != null;
+    }
+
+    /** Of attention if wanted, and of positions if that is given. */
+    Converter converter(boolean ofAttention) {
+      return new Converter(
+          ofAttention ? Optional.of(conversion()) : Optional.empty(),
+          Optional.ofNullable(positions).map(InterpolatedPositions::new));
     }
 
     FavorConversion conversion() {

@@ -21,6 +21,8 @@ import java.util.stream.Stream;
  *     epoch, whatever the batches are like, {@code [B]}
  * @param position where the batch stands
  * @param labels of each row, {@code [B]}
+ * @param starts where each row goes on in its stream, {@code [B]}: then its last token is only
+ *     guessed, and read by the next batch. Empty for rows that stand alone
  */
 public record TokenBatch(
     int length,
@@ -28,7 +30,19 @@ public record TokenBatch(
     int[] lengths,
     long[] keys,
     BatchPosition position,
-    List<Label> labels) {
+    List<Label> labels,
+    int[] starts) {
+  /** Of rows that stand alone. */
+  public TokenBatch(
+      int length,
+      int[] tokens,
+      int[] lengths,
+      long[] keys,
+      BatchPosition position,
+      List<Label> labels) {
+    this(length, tokens, lengths, keys, position, labels, new int[0]);
+  }
+
   /** Without labels. */
   public TokenBatch(int length, int[] tokens, int[] lengths, long[] keys, BatchPosition position) {
     this(length, tokens, lengths, keys, position, Collections.nCopies(lengths.length, Label.NONE));

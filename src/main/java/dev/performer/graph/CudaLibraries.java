@@ -51,6 +51,9 @@ public final class CudaLibraries {
    */
   public static int preload(Consumer<String> warn) {
     int loaded = 0;
+    if (CudaLibraries.class.getResource(FOLDER + "libcudart.so.12") == null) {
+      return loaded; // all others need it, and a look for each opens every jar
+    }
     for (String library : LIBRARIES.split("\\s+")) {
       var resource = CudaLibraries.class.getResource(FOLDER + library);
       if (resource != null) {

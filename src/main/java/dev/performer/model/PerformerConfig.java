@@ -264,10 +264,13 @@ public record PerformerConfig(
 
   /** Whether weights are of single positions, so that there are none beyond maxLength. */
   public boolean hasLastPosition() {
-    var decoder = Stream.of(decoderAttention, crossAttention).filter(Objects::nonNull);
-    return positions.isTable()
-        || Stream.concat(attention.stream(), decoder)
-            .anyMatch(entry -> entry instanceof AttentionConfig.Linformer);
+    return positions.isTable() || mixesPositions();
+  }
+
+  /** Whether a layer has Linformer's matrices. */
+  boolean mixesPositions() {
+    var all = Stream.concat(attention.stream(), Stream.of(decoderAttention, crossAttention));
+    return all.filter(Objects::nonNull).anyMatch(a -> a instanceof AttentionConfig.Linformer);
   }
 
   /** Positions of the longest sequence, the class token's included. */

@@ -87,7 +87,9 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
     @JsonProperty("bfloat16")
     BFLOAT16;
 
-    /** {@code [..., K]} times {@code [K, N]} as one product, plus {@code [N]} or null. */
+    /**
+     * {@code [..., K]} times {@code [K, N]} as one product, plus {@code [N]}, which may be null.
+     */
     public Operand<TFloat32> times(
         Ops tf,
         Operand<TFloat32> x,
@@ -96,9 +98,8 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
         int inner,
         int outer) {
       Operand<TFloat32> rows = tf.reshape(x, tf.array(-1, inner)); // [rows, K]
-      Operand<TFloat32> product = product(tf, rows, matrix);
-      // Side by side, TensorFlow makes one op of both.
-      Operand<TFloat32> sum = bias == null ? product : tf.nn.biasAdd(product, bias);
+      Operand<TFloat32> product = product(tf, rows, matrix); // [rows, N]
+      var sum = bias == null ? product : tf.nn.biasAdd(product, bias);
       return Algebra.withLast(tf, sum, x, outer);
     }
 

@@ -4,9 +4,12 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
+import dev.performer.data.Batches;
 import dev.performer.data.Batching;
+import dev.performer.data.ContextBatches;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.SequenceSource;
+import dev.performer.model.Task;
 import dev.performer.pipeline.TaskReader.Known;
 import dev.performer.recipe.EvaluationData;
 import dev.performer.recipe.EvaluationData.Request;
@@ -21,12 +24,15 @@ import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.ImportedLoss;
 import dev.performer.training.ImportedTask;
 import dev.performer.training.LossGraph;
+import dev.performer.training.Objective;
 import dev.performer.training.Trainable;
 import dev.performer.training.Validation;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import org.tensorflow.Session;
 
 /**
@@ -71,6 +77,12 @@ public final class Evaluator {
    */
   public record Outcome(Evaluation evaluation, String data, Optional<String> report) {}
 
+  /** What came of one context: the loss in bits, and its evaluation. */
+  public record OfContext(int context, double bits, Evaluation evaluation) {}
+
+  /** What came of several contexts over which data, shortest first. */
+  public record ByContext(List<OfContext> contexts, String data, Optional<String> report) {}
+
   /** Whether a file has labels for what the model learnt to guess of such. */
   public boolean readsLabels(Path file) {
     return task.isPresent() && TaskReader.isLabelled(file);
@@ -87,6 +99,48 @@ public final class Evaluator {
         && trained.get().reads(file, PerformerModels.requireConfig(model.path()).task());
   }
 
+  /**
+   * Evaluates a causal language model on the same guesses with different numbers of tokens before
+   * them: those of the second half of sequences as long as the longest context. With a context of
+   * c, every guess has between c / 2 and c tokens before it.
+   *
+   * @param file empty for the recipe's own validation data
+   * @param contexts even numbers that divide the largest, in any order
+   * @throws PerformerException if the model is none, or no sequence is as long as the longest
+   */
+  public ByContext byContext(Optional<Path> file, Request request, List<Integer> contexts) {
+    boolean isCausal =
+        trained.isPresent()
+            ? PerformerModels.requireConfig(model.path()).task() == Task.CAUSAL_LM
+            : model.languageModel().evaluationObjective() instanceof Objective.CausalLanguageModel;
+    require(isCausal, "%s is no causal language model; only these have contexts", model.path());
+    List<Integer> sorted = contexts.stream().sorted().distinct().toList();
+    require(!sorted.isEmpty(), "no context is given, such as 512");
+    int longest = sorted.get(sorted.size() - 1);
+    var cut = file.isEmpty() ? request : request.withLength(longest);
+    List<OfContext> results = new ArrayList<>();
+    Outcome last = null;
+    for (int context : sorted) {
+      UnaryOperator<Batches> windows = whole -> new ContextBatches(whole, longest, context);
+      try {
+        last = evaluate(file, cut, windows);
+      } catch (Validation.NothingToGuess e) {
+        String text = "%s: no sequence has the %d tokens of the longest context";
+        throw new PerformerException(
+            text.formatted(file.map(Path::toString).orElse("the data"), longest), e);
+      }
+      var evaluation = last.evaluation();
+      results.add(new OfContext(context, evaluation.loss() / Math.log(2), evaluation));
+    }
+    return new ByContext(results, last.data(), last.report());
+  }
+
+  private Outcome evaluate(Optional<Path> file, Request request, UnaryOperator<Batches> as) {
+    return file.isEmpty() || readsAsInTraining(file.get())
+        ? asInTraining(file, request, as)
+        : evaluate(SequenceSource.file(file.get()), request, as);
+  }
+
   /** Evaluates on a file: FASTA, lines of text, or what the model was trained on. */
   public Outcome evaluate(Path file) {
     return evaluate(file, Request.DEFAULT);
@@ -98,7 +152,7 @@ public final class Evaluator {
       return labelled(file, request);
     }
     if (readsAsInTraining(file)) {
-      return asInTraining(Optional.of(file), request);
+      return asInTraining(Optional.of(file), request, UnaryOperator.identity());
     }
     if (trained.isEmpty() && EvaluationData.needsRecipe(file)) {
       String text =
@@ -143,17 +197,17 @@ public final class Evaluator {
 
   /** Evaluates on the validation data of the recipe, or on made-up examples. */
   public Outcome evaluateOwnData(Request request) {
-    return asInTraining(Optional.empty(), request);
+    return asInTraining(Optional.empty(), request, UnaryOperator.identity());
   }
 
-  private Outcome asInTraining(Optional<Path> file, Request request) {
+  private Outcome asInTraining(Optional<Path> file, Request request, UnaryOperator<Batches> as) {
     require(
         model.options().isDefault(),
         "%s: signature, tensors, vocabulary, objective and masking make no sense where data are read as in training",
         model.path());
     EvaluationData data = trained.orElseThrow();
     PerformerModels.Saved saved = PerformerModels.load(model.path());
-    var batches = data.batches(file, saved.config(), request);
+    var batches = as.apply(data.batches(file, saved.config(), request));
     var recipe = file.isPresent() ? Optional.<Recipe>empty() : data.recipe();
     int limit = recipe.map(r -> r.training().evaluationBatches()).orElse(0);
     var evaluation = RecipeTraining.evaluate(saved, data.trained(), batches, limit, request.seed());
@@ -162,11 +216,15 @@ public final class Evaluator {
 
   /** Evaluates a language model on sequences. @throws PerformerException if it is none */
   public Outcome evaluate(SequenceSource source, Request request) {
+    return evaluate(source, request, UnaryOperator.identity());
+  }
+
+  private Outcome evaluate(SequenceSource source, Request request, UnaryOperator<Batches> as) {
     LanguageModelSpec spec = model.languageModel();
     try (var imported = spec.load()) {
       var language = ImportedLanguageModel.of(imported, spec.inference(imported));
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
-      var batches = ExampleBatches.of(source, spec.tokenizer(), batching, request.seed());
+      var batches = as.apply(ExampleBatches.of(source, spec.tokenizer(), batching, request.seed()));
       var evaluation = language.evaluate(spec.evaluationObjective(), batches, request.seed());
       return new Outcome(evaluation, source.name(), batches.reportOnce());
     }

@@ -31,13 +31,14 @@ import java.util.function.Supplier;
  *
  * @param path the checkpoint: file, directory or prefix
  * @param options what the checkpoint does not say
- * @param conversion turns exact attention into FAVOR+ on the way; empty to keep it
+ * @param conversion turns exact attention into FAVOR+ on the way, or makes the table of positions
+ *     longer; empty to keep all
  * @param tokenizer what token ids mean; empty for what the checkpoint or a file beside it records
  */
 public record Importer(
     Path path,
     ImportOptions options,
-    Optional<FavorConversion> conversion,
+    Optional<Converter> conversion,
     Optional<Tokenizer> tokenizer) {
   /** What failures name that come from {@link #conversion}. */
   public static final String CONVERSION = "conversion";
@@ -54,6 +55,11 @@ public record Importer(
 
   /** The same, with exact attention turned into FAVOR+. */
   public Importer converting(FavorConversion to) {
+    return converting(new Converter(to));
+  }
+
+  /** The same, with attention or positions converted. */
+  public Importer converting(Converter to) {
     return new Importer(path, options, Optional.of(to), tokenizer);
   }
 
@@ -142,21 +148,26 @@ public record Importer(
     }
   }
 
-  /** What was exact becomes FAVOR+. */
-  private ModelWeights converted(FavorConversion to) {
+  /** What was exact becomes FAVOR+, positions longer. */
+  private ModelWeights converted(Converter to) {
     ModelWeights exact;
     try {
       exact = Checkpoints.load(path, options);
     } catch (UnknownAttentionException e) {
+      if (to.conversion().isEmpty()) {
+        throw e;
+      }
       // Where the file does not say how it attends, it is the weights' own attention that is exact.
       exact = Checkpoints.load(path, options.with(ImportOptions.AttentionKind.EXACT));
     }
     try {
-      var converted = to.apply(exact.config(), exact.weights());
       List<String> notes = new ArrayList<>(exact.notes());
-      String remedy =
-          "%s, which approximates it; training it with the exact model as its teacher brings back what is lost";
-      notes.add(remedy.formatted(Converter.note(to, converted)));
+      var converted = to.converted(exact.config(), exact.weights(), notes);
+      if (to.conversion().isPresent()) {
+        String remedy =
+            ", which approximates it; training it with the exact model as its teacher brings back what is lost";
+        notes.add(notes.remove(notes.size() - 1) + remedy);
+      }
       return exact.converted(converted.config(), converted.weights(), notes);
     } catch (PerformerException e) {
       throw new PerformerException(path + ": " + e.getMessage(), e).settledBy(CONVERSION);

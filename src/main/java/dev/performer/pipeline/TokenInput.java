@@ -101,8 +101,9 @@ public record TokenInput(
   static void requireLength(Object model, String why, int limit, int length) {
     if (length > limit) {
       String text =
-          "%s: takes sequences of at most %d tokens%s, not %d; choose a length of %2$d or less";
-      throw new PerformerException(text.formatted(model, limit, why, length))
+          "%s: takes sequences of at most %d tokens%s, not %d; choose a length of %2$d or less%s";
+      String way = why.isEmpty() ? ", or interpolate its positions with './performer convert'" : "";
+      throw new PerformerException(text.formatted(model, limit, why, length, way))
           .settledBy("length=" + limit);
     }
   }

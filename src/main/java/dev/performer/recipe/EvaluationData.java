@@ -46,6 +46,11 @@ public record EvaluationData(RecipeData trained, Optional<Recipe> recipe, long s
     /** Nothing is given. */
     public static final Request DEFAULT =
         new Request(null, null, null, null, true, TokenBatchSource.EVALUATION_SEED);
+
+    /** With sequences of so many tokens. */
+    public Request withLength(int tokens) {
+      return new Request(text, label, tokens, size, end, seed);
+    }
   }
 
   /** What the card of a model records of its data; empty for models that no recipe trained. */

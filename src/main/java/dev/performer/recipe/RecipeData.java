@@ -16,8 +16,10 @@ import dev.performer.data.ExampleBatches;
 import dev.performer.data.JsonTokenizer;
 import dev.performer.data.LetterTokenizer;
 import dev.performer.data.Masking;
+import dev.performer.data.Packing;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.SpanCorruption;
+import dev.performer.data.StreamBatches;
 import dev.performer.data.StrictJson;
 import dev.performer.data.TableFile;
 import dev.performer.data.Tokenizer;
@@ -27,6 +29,7 @@ import dev.performer.training.Standardization;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
@@ -306,7 +309,7 @@ public record RecipeData(
 
   /** Whether a vocabulary is that of a file. */
   static boolean isFile(String vocabulary) {
-    return vocabulary.endsWith(".json") || vocabulary.endsWith(".txt");
+    return vocabulary.matches(".*\\.(json|txt)");
   }
 
   /** The tokens, with the sentinels of spans. @throws PerformerException if the name is unknown */
@@ -350,6 +353,17 @@ public record RecipeData(
         new ExampleBatches(parts.validation(), tokens(), training.forEvaluation(), packing, seed));
   }
 
+  /** The same as texts that batches of so many rows go through from end to end. */
+  ModelTraining.Data streams(int rows) {
+    RecipeData inOrder = with(keys -> keys.put("crop", "start")); // others overlap
+    var parts = inOrder.format.parts(inOrder, 0);
+    var ends = end ? tokens().eos() : OptionalInt.empty();
+    var separator = format.packing(this).map(Packing::separator).orElse(ends);
+    return new ModelTraining.Data(
+        new StreamBatches(parts.train(), tokens(), separator, rows, length),
+        new StreamBatches(parts.validation(), tokens(), separator, rows, length));
+  }
+
   /** The column, feature or file of the labels; null for none. */
   public String label() {
     return format.label();
@@ -379,7 +393,7 @@ public record RecipeData(
         });
   }
 
-  /** What was learnt from, for a model's card. */
+  /** What was learnt from. */
   String name() {
     return train == null ? kind.label() : train;
   }

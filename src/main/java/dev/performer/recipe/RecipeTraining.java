@@ -1,13 +1,11 @@
 package dev.performer.recipe;
 
 import dev.performer.PerformerException;
-import dev.performer.data.BatchSize;
 import dev.performer.data.Batches;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
-import dev.performer.model.AttentionConfig;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ModelCard;
@@ -20,7 +18,6 @@ import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainable;
 import dev.performer.training.Validation;
 import dev.performer.training.optim.Averages;
-import dev.performer.training.run.AvailableMemory;
 import dev.performer.training.run.Checkpoint;
 import dev.performer.training.run.Evaluation;
 import dev.performer.training.run.Progress;
@@ -30,13 +27,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 
 /** Trains what a {@link Recipe} describes, exports its weights as a SavedModel, evaluates that. */
@@ -61,50 +56,16 @@ public final class RecipeTraining {
       BooleanSupplier stop,
       Progress progress) {
     LoopOptions loop = recipe.training();
-    ModelTraining.Data batches = recipe.data().batches(loop.batch(), loop.seed());
+    ModelTraining.Data batches =
+        loop.truncate()
+            ? recipe.data().streams(loop.batchSequences())
+            : recipe.data().batches(loop.batch(), loop.seed());
     if (loop.memoryCheck()) {
-      checkMemory(recipe.model(), loop, recipe.data().length());
+      MemoryEstimate.of(recipe.model(), loop, recipe.data().length()).check();
     }
     var settings = new Settings(RECIPE, recipe.toJson(), Recipe::current);
     ModelTraining.Cards cards = (before, after, step) -> card(recipe, before, after, step);
     return of(recipe).run(place, settings, batches, start, cards, stop, progress);
-  }
-
-  /**
-   * Whether this machine or the container has the memory of a step to spare: weights, gradients and
-   * slots, and what forward and backward keep of each layer. Rough, and rather too small than too
-   * large: it is there to refuse what cannot work.
-   */
-  private static void checkMemory(PerformerConfig model, LoopOptions training, int length) {
-    long parameters = Performer.shapes(model).values().stream().mapToLong(Shape::size).sum();
-    // Weight, gradient, two slots; sums of gradients and averages where there are any.
-    double copies = 4 + (training.accumulate() > 1 ? 1 : 0) + (training.averageDecay() > 0 ? 1 : 0);
-    var batch = training.batch();
-    double tokens = (double) batch.rows(length) * length;
-    double mlp = 10.0 * model.hiddenSize() + 4.0 * model.mlpSize();
-    double perToken = (model.layers() + model.decoderLayers()) * mlp + 4.0 * model.vocabularySize();
-    for (int i = 0; i < model.layers(); i++) {
-      perToken += attention(model, model.attentionOf(i), length);
-    }
-    for (int i = 0; i < model.decoderLayers(); i++) {
-      perToken += attention(model, model.decoderAttentionOf(i), length);
-      perToken += attention(model, model.crossAttentionOf(i), length);
-    }
-    double bytes = Float.BYTES * (copies * parameters + tokens * perToken);
-    double free = AvailableMemory.bytes().orElse(Long.MAX_VALUE);
-    if (bytes > free) {
-      boolean isTokens = batch instanceof BatchSize.Tokens;
-      String rows = batch.rows(1) + (isTokens ? " tokens" : " sequences");
-      String text =
-          "a training step would take about %.1f GB of memory (%.1f million weights, batches of %s), and %.1f GB are free; lower training.batchTokens and raise training.accumulate, or shorten data.length (training.memoryCheck: false tries all the same)";
-      throw new PerformerException(
-          String.format(Locale.ROOT, text, bytes / 1e9, parameters / 1e6, rows, free / 1e9));
-    }
-  }
-
-  /** Scores or features of queries and keys of a token, and their gradients. */
-  private static double attention(PerformerConfig model, AttentionConfig attention, int length) {
-    return model.heads() * (4 * attention.scores(length) + 8.0 * model.headSize());
   }
 
   /**

@@ -141,6 +141,13 @@ public record LabelledBatch(
         arrays);
   }
 
+  /** Without the last tokens, which are only guessed, of rows that go on at positions. */
+  LabelledBatch goingOn(int[] positions) {
+    return new LabelledBatch(
+            rows, length, inputs, mask, targets, weights, numbers, decoderMask, positions, arrays)
+        .segment(0, length - 1);
+  }
+
   /** The position of each token, {@code [B * L]}. */
   int[] positions() {
     int[] positions = new int[rows * length];

@@ -160,19 +160,14 @@ public record LoopOptions(
     require("optimizer", optimizer != null, "a name such as adamw");
     require("precision", precision != null, "float32 or bfloat16");
     require("memory", memory != null, "plain, recompute or segments");
-    boolean isPlain = memory != Memory.SEGMENTS;
-    atLeast("segmentLength", segmentLength == null ? 1 : segmentLength, 1);
-    require(
-        "segmentLength", segmentLength == null || !isPlain, "left out but for memory: segments");
-    boolean isStream = !isPlain && batchSequences != null;
-    require("truncate", !truncate || isStream, "false but for memory: segments and batchSequences");
+    memory.check(segmentLength, truncate, batchSequences);
     PerformerException.require(
         patience == 0 || evaluateEvery > 0,
         "patience needs evaluations; set evaluateEvery above 0");
   }
 
   /** Positions of each of so many sequences that are computed at a time. */
-  int segmentLength(int rows) {
+  public int segmentLength(int rows) {
     return segmentLength == null ? Math.max(256, 4096 / rows / 128 * 128) : segmentLength;
   }
 

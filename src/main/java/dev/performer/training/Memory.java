@@ -27,6 +27,17 @@ public enum Memory {
     return name().toLowerCase(Locale.ROOT);
   }
 
+  /** Refuses keys of segments that do not go together. */
+  void check(Integer segmentLength, boolean truncate, Integer rows) {
+    boolean isCut = this == SEGMENTS;
+    String text = "%s needs memory: segments";
+    require(isCut || segmentLength == null, text, "segmentLength");
+    require(isCut || !truncate, text, "truncate");
+    text = "segmentLength must be at least 1, not %d";
+    require(segmentLength == null || segmentLength > 0, text, segmentLength);
+    require(!truncate || rows != null, "truncate needs batchSequences, the number of streams");
+  }
+
   /**
    * @throws dev.performer.PerformerException naming why a model cannot be trained so
    */

@@ -1,5 +1,6 @@
 package dev.performer.training;
 
+import dev.performer.data.BatchSize;
 import dev.performer.graph.DeviceCheck;
 import dev.performer.graph.OpKernels;
 import dev.performer.graph.StaticForm;
@@ -37,6 +38,7 @@ public final class StepCheck {
     if (step.optimizer().accumulate() != null) {
       ends.add(step.optimizer().accumulate());
     }
+    model.segments().flatMap(segments -> segments.training().carry()).ifPresent(ends::add);
     Output<?> done = tf.withControlDependencies(ends).identity(step.sums()).asOutput();
     GraphDef part = part(model.graph(), done);
     DeviceCheck listed = DeviceCheck.listed(name, OpKernels.of(part));
@@ -59,17 +61,16 @@ public final class StepCheck {
   }
 
   private static List<String> openSizes(TrainerStep step, GraphDef part, LabelledBatch batch) {
-    try (Feed feed = step.feed(batch, 0, 0);
-        Graph sized = new Graph()) {
+    var segments = step.model().segments();
+    LabelledBatch first = segments.map(all -> all.split(batch).get(0)).orElse(batch);
+    try (Feed feed = step.feed(first, 0, 0)) {
       feed.put(step.optimizer().learningRate(), TFloat64.scalarOf(0));
-      GraphDef definition = StaticForm.of(part, feed.byName());
-      sized.importGraphDef(definition);
-      return StaticForm.openSizes(sized, StaticForm.names(definition));
+      return StaticForm.openSizes(StaticForm.of(part, feed.byName()));
     }
   }
 
   private static void take(TrainerStep step, LoopOptions loop, LabelledBatch batch) {
-    TrainerStep compiled = step.compiled(loop.batch());
+    TrainerStep compiled = step.compiled(new BatchSize.Sequences(batch.rows()));
     Trainable model = step.model();
     try (Session session = TrainerStep.session(model.graph(), true)) {
       model.initializer().accept(session);

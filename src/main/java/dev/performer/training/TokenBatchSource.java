@@ -60,7 +60,8 @@ public final class TokenBatchSource implements BatchSource {
     TokenBatch batch = stream().next();
     position = batch.position().next();
     long drawn = moment == null ? batch.position().epoch() : moment.getAsLong();
-    return objective.label(batch, batches.vocabulary(), seed, drawn);
+    LabelledBatch labelled = objective.label(batch, batches.vocabulary(), seed, drawn);
+    return batch.starts().length == 0 ? labelled : labelled.goingOn(batch.starts());
   }
 
   @Override

@@ -248,11 +248,11 @@ public record TrainerStep(
 
   /** The tensors of a batch, with the seed of its dropout. */
   Feed feed(LabelledBatch batch, long step, int part) {
-    return feed(batch, step, part, 0);
+    return feed(filled(batch), step, part, 0);
   }
 
   private Feed feed(LabelledBatch batch, long step, int part, int segment) {
-    Feed feed = model.feed().apply(filled(batch));
+    Feed feed = model.feed().apply(batch);
     long[] dropout = {seed + ((long) part << 40) + ((long) segment << 20), step};
     model.dropoutSeed().ifPresent(input -> feed.put(input, Tensors.of(dropout, 2)));
     return feed;

@@ -75,6 +75,15 @@ public interface Validation {
     return Optional.empty();
   }
 
+  /** No token of the data is guessed. */
+  final class NothingToGuess extends PerformerException {
+    private static final long serialVersionUID = 1;
+
+    private NothingToGuess(String data) {
+      super(data + " holds nothing to guess: no sequence, or none of two letters or more");
+    }
+  }
+
   /** One pass over a source, with averaged weights where there are any. */
   record OfSource(Trainable model, BatchSource source, int limit, Measures measures)
       implements Validation {
@@ -97,8 +106,9 @@ public interface Validation {
         }
         sequences += batch.rows();
       }
-      String text = "%s holds nothing to guess: no sequence, or none of two letters or more";
-      PerformerException.require(sums[2] != 0, text, source.name());
+      if (sums[2] == 0) {
+        throw new NothingToGuess(source.name());
+      }
       double mean = sums[0] / sums[2];
       double accuracy = sums[1] / sums[2];
       double perplexity = Double.isNaN(accuracy) ? Double.NaN : Math.exp(mean);

@@ -8,6 +8,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.tensorflow.TensorFlow;
 
 class CommandLineTest {
 
@@ -73,9 +74,16 @@ class CommandLineTest {
   }
 
   @Test
+  void theListOfCommandsIsTheSameWithAndWithoutTheirOptions() {
+    assertThat(CommandLineRun.of("--help").done().out())
+        .isEqualTo(CommandLineRun.of("help").done().out());
+  }
+
+  @Test
   void theVersionNamesWhatAReportNeeds() {
+    String tensorFlow = "TensorFlow " + TensorFlow.version() + System.lineSeparator();
     assertThat(CommandLineRun.of("--version").done().out())
-        .contains("Performer for Java", "TensorFlow 2.", "JDK " + Runtime.version().feature());
+        .contains("Performer for Java", tensorFlow, "JDK " + Runtime.version().feature());
   }
 
   @Test

@@ -109,6 +109,20 @@ class EvaluateCommandTest {
     JsonNode trained =
         train("task: causal-lm\ndata: {train: %1$s, validation: %1$s, length: 32}", text);
     assertSame(evaluate("--data", text), trained, "loss", "accuracy", "perplexity");
+    JsonNode own = evaluate("--recipe", run(), "--context", "32,8");
+    JsonNode ofFile = evaluate("--data", text, "--context", "8,32");
+    assertThat(ofFile.findValues("loss")).isEqualTo(own.findValues("loss"));
+    JsonNode contexts = own.get("contexts");
+    assertThat(contexts.findValuesAsText("context")).containsExactly("8", "32");
+    double last = contexts.get(1).get("loss").asDouble();
+    assertThat(contexts.get(1).get("bits").asDouble()).isCloseTo(last / Math.log(2), within(1e-9));
+    assertThat(contexts.get(0).get("loss").asDouble()).isNotEqualTo(last);
+    long sequences = Files.size(text) / 32;
+    assertThat(own.get("guesses").asLong()).isEqualTo(16 * sequences);
+    refused("no sequence has the 64 tokens", "--recipe", run(), "--context", "64");
+    refused("6 is no multiple of 4", "--data", text, "--context", "4,6");
+    refused("even number", "--data", text, "--context", "5");
+    refused("--length", "--data", text, "--context", "8", "--length", 16);
   }
 
   @Test

@@ -28,6 +28,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.Graph;
 
 /**
@@ -57,7 +58,9 @@ class ModelDevicesTest {
             "{task: sequence-to-sequence, %s, decoderLayers: 1, shiftBos: 2}",
             "{preset: kernel-encoder, task: masked-lm, %s,"
                 + " attention: {modelGarden: {numRandomFeatures: 8}}}",
-            CAUSAL.formatted("sinusoidal", "{exact: true}"));
+            CAUSAL.formatted("sinusoidal", "{exact: true}"),
+            CAUSAL.formatted("learned", "{reformer: {buckets: 4, chunk: 4}}"),
+            "{task: masked-lm, %s, attention: {linformer: {rank: 4}}}");
     List<String> optimizers = Optimizer.DEFAULTS.stream().map(Optimizer::label).toList();
     int count = Math.max(models.size(), optimizers.size());
     return IntStream.range(0, 2 * count)
@@ -102,6 +105,22 @@ class ModelDevicesTest {
       return PerformerConfig.of(new ObjectMapper(new YAMLFactory()).readTree(yaml), "test");
     } catch (IOException e) {
       throw new AssertionError(e);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "memory=recompute",
+        "memory=segments segmentLength=4",
+        "memory=segments segmentLength=4 truncate=true batchSequences=2"
+      })
+  void soHaveStepsThatKeepLess(String settings) {
+    try (Graph graph = new Graph()) {
+      LoopOptions loop = LoopOptions.of(settings.split(" "));
+      String model = CAUSAL.formatted("rotary", "{kernel: hyperbolic, features: 8}");
+      Trainable trainable = Trainable.of(graph, config(model), loop);
+      requireKernels(StepCheck.of("train", trainable, loop, null));
     }
   }
 

@@ -68,6 +68,8 @@ class RecipeTrainingTest {
         "training.accumulate=2 training.optimizer=adafactor model.dropout={mlp: 0.1}",
         "task=masked-lm data.masking=protein-lm training.optimizer=lion"
             + " training.learningRate=0.001 training.logEvery=3",
+        "training.memory=segments training.segmentLength=7 training.truncate=true"
+            + " training.batchSequences=3 model.positions=rotary model.dropout={mlp: 0.1}",
       })
   void aResumedRunEqualsOneWithoutInterruption(String settings) throws IOException {
     // Settings are separated by spaces; those inside braces stay together.
@@ -93,9 +95,13 @@ class RecipeTrainingTest {
   @ParameterizedTest
   @Tag("slow")
   @ValueSource(
-      strings =
-          "training.xla=true training.averageDecay=0.9 training.accumulate=2"
-              + " model.dropout={mlp: 0.1} model.attention.redrawEvery=3")
+      strings = {
+        "training.xla=true training.averageDecay=0.9 training.accumulate=2"
+            + " model.dropout={mlp: 0.1} model.attention.redrawEvery=3",
+        "training.xla=true training.memory=segments training.segmentLength=13",
+        "training.xla=true training.memory=recompute model.dropout={mlp: 0.1}",
+        "training.memory=segments training.accumulate=2 model.dropout={mlp: 0.1}",
+      })
   void soDoesOneThatXlaCompiles(String settings) throws IOException {
     aResumedRunEqualsOneWithoutInterruption(settings);
   }

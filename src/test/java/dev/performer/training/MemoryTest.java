@@ -177,8 +177,8 @@ class MemoryTest {
         "training.memory=segments model.attention={kernel: relu, exactHeads: 1} | has exactHeads",
         "training.memory=segments model.attention={kernel: softmax, convention: google-jax}"
             + "| takes maxima over positions",
-        "training.segmentLength=8 | segmentLength must be left out but for memory: segments",
-        "training.memory=segments training.truncate=true | but for memory: segments and batchS",
+        "training.segmentLength=8 | segmentLength needs memory: segments",
+        "training.memory=segments training.truncate=true | truncate needs batchSequences",
         "training.memory=segments training.truncate=true training.batchSequences=2"
             + " model.positions=learned | truncate needs positions without end",
         "training.memory=some | memory",
