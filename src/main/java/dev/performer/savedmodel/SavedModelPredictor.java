@@ -3,6 +3,7 @@ package dev.performer.savedmodel;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
+import dev.performer.attention.MachineTuning;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
@@ -50,6 +51,7 @@ public final class SavedModelPredictor implements SignatureRunner, AutoCloseable
     this.directory = directory;
     run = RunOptions.newBuilder().setTimeoutInMs(Math.max(1, timeout.toMillis())).build();
     directory.assets().values().forEach(SavedModelPredictor::requireFile);
+    MachineTuning.settleThreads();
     var loader = SavedModelBundle.loader(directory.path().toString());
     loader.withTags(SavedModelDirectory.SERVE).withConfigProto(config(directory));
     try {
