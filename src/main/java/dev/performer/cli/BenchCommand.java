@@ -5,6 +5,7 @@ import static java.util.stream.Collectors.joining;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.attention.MachineTuning;
 import dev.performer.study.Benchmark;
 import dev.performer.study.BenchmarkedAttention;
 import dev.performer.study.Benchmarks;
@@ -12,6 +13,7 @@ import dev.performer.study.Rounds;
 import dev.performer.study.RowsBenchmark;
 import dev.performer.study.ServingBenchmark;
 import dev.performer.study.TrainingBenchmark.Compute;
+import dev.performer.study.TuningBenchmark;
 import dev.performer.training.Memory;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -146,8 +148,17 @@ final class BenchCommand extends PerformerCommand {
           "Compare with the .json file of an earlier run of the same cases; differences beyond the noise of the runs are named.")
   private Path against;
 
+  @Option(
+      names = "--tune",
+      description =
+          "Find the fastest chunk lengths of causal attention and number of threads, and keep them for this machine in the user's cache folder; models use them from then on (rounding changes, results do not).")
+  private boolean tune;
+
   @Override
   public Integer call() {
+    if (tune) {
+      return tuned();
+    }
     requireUsage(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
     var taken = checked("--rounds", () -> new Rounds(rounds, Rounds.DEFAULT.seconds()));
     Duration limit = Duration.ofMinutes(timeout);
@@ -169,6 +180,19 @@ final class BenchCommand extends PerformerCommand {
       all.set(entry.getKey().label(), outcome.json());
     }
     return done(all.size() == 1 ? all.get(chosen.get(0).label()) : all);
+  }
+
+  private int tuned() {
+    requireUsage(names.isEmpty() && against == null && !profile, "--tune goes alone");
+    Path file = MachineTuning.file();
+    requireUsage(file != null, "-D%s=none wants no tuning", MachineTuning.PROPERTY);
+    var taken = checked("--rounds", () -> new Rounds(rounds, Rounds.DEFAULT.seconds()));
+    var benchmark = TuningBenchmark.USUAL;
+    var outcome = benchmark.run(folder, Duration.ofMinutes(timeout), taken, null, new Lines());
+    TuningBenchmark.keep(outcome, file);
+    print(outcome.table());
+    print("Written: " + file);
+    return done(outcome.json());
   }
 
   /** Those of names, or of a flag. */
