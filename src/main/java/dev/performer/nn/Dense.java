@@ -4,7 +4,9 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.performer.graph.Algebra;
 import dev.performer.graph.Variable;
 import dev.performer.nn.Parameters.Initializer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.LongStream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -43,15 +45,38 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
     return new Dense(kernel, bias, product(in), product(out), parameters.precision());
   }
 
+  /** Several layers of the same input as one, outputs side by side. */
+  static Dense joined(Ops tf, List<Dense> layers) {
+    Dense first = layers.get(0);
+    List<Operand<TFloat32>> kernels = new ArrayList<>();
+    List<Operand<TFloat32>> biases = new ArrayList<>();
+    for (Dense layer : layers) {
+      kernels.add(layer.matrix(tf));
+      if (layer.bias != null) {
+        biases.add(layer.vector(tf));
+      }
+    }
+    var kernel = first.kernel.ofValue(tf.concat(kernels, tf.constant(1)));
+    var bias = biases.isEmpty() ? null : first.bias.ofValue(tf.concat(biases, tf.constant(0)));
+    int out = layers.stream().mapToInt(Dense::out).sum();
+    return new Dense(kernel, bias, first.in, out, first.precision);
+  }
+
   private static int product(long[] sizes) {
     return Math.toIntExact(Arrays.stream(sizes).reduce(1, Math::multiplyExact));
   }
 
   /** The outputs, {@code [..., out]}, of {@code x}, {@code [..., in]}. */
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
-    var matrix = tf.reshape(kernel.<TFloat32>read(tf), tf.array(in, out));
-    var terms = bias == null ? null : tf.reshape(bias.<TFloat32>read(tf), tf.array(out));
-    return precision.times(tf, x, matrix, terms, in, out); // [..., out]
+    return precision.times(tf, x, matrix(tf), bias == null ? null : vector(tf), in, out);
+  }
+
+  private Operand<TFloat32> matrix(Ops tf) {
+    return tf.reshape(kernel.<TFloat32>read(tf), tf.array(in, out));
+  }
+
+  private Operand<TFloat32> vector(Ops tf) {
+    return tf.reshape(bias.<TFloat32>read(tf), tf.array(out));
   }
 
   /** In what the products of dense layers are computed; variables are float32 in any case. */

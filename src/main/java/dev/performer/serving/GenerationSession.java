@@ -210,9 +210,10 @@ public final class GenerationSession implements AutoCloseable {
         : longest.getAsInt() - (promptLength + shift()) + 1;
   }
 
-  /** Frees the model that {@link #open} loaded. */
+  /** Frees what it keeps, and the model that {@link #open} loaded. */
   @Override
   public void close() {
+    decoder.close();
     owned.ifPresent(SavedModelPredictor::close);
   }
 
