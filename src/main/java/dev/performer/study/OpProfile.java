@@ -75,95 +75,27 @@ record OpProfile(
     }
 
     private static final Set<String> EXPONENTIALS =
-        Set.of("exp", "expm1", "softmax", "logsoftmax", "erf", "tanh", "sigmoid", "log", "gelu");
+        Set.of(("exp expm1 softmax logsoftmax erf tanh sigmoid log gelu").split(" "));
     private static final Set<String> COPIES =
         Set.of(
-            "transpose",
-            "concat",
-            "concatv2",
-            "slice",
-            "stridedslice",
-            "stridedslicegrad",
-            "pad",
-            "padv2",
-            "split",
-            "splitv",
-            "pack",
-            "unpack",
-            "tile",
-            "gather",
-            "gatherv2",
-            "snapshot",
-            "copy",
-            "broadcastto",
-            "fill",
-            "zeroslike",
-            "oneslike",
-            "cast",
-            "matrixbandpart",
-            "reverse",
-            "reversev2",
-            "resourcegather",
-            "deepcopy",
-            "tensorstridedsliceupdate",
-            "invertpermutation",
-            "conjugatetranspose");
+            ("transpose concat concatv2 slice stridedslice stridedslicegrad pad padv2 split "
+                    + "splitv pack unpack tile gather gatherv2 snapshot copy broadcastto fill "
+                    + "zeroslike oneslike cast matrixbandpart reverse reversev2 resourcegather "
+                    + "deepcopy tensorstridedsliceupdate invertpermutation conjugatetranspose")
+                .split(" "));
     private static final Set<String> REDUCTIONS =
         Set.of(
-            "sum",
-            "max",
-            "min",
-            "mean",
-            "prod",
-            "cumsum",
-            "cumprod",
-            "all",
-            "any",
-            "argmax",
-            "biasaddgrad",
-            "unsortedsegmentsum",
-            "l2loss");
+            ("sum max min mean prod cumsum cumprod all any argmax biasaddgrad "
+                    + "unsortedsegmentsum l2loss")
+                .split(" "));
     private static final Set<String> REST_TYPES =
         Set.of(
-            "",
-            "const",
-            "readvariableop",
-            "varhandleop",
-            "identity",
-            "identityn",
-            "noop",
-            "shape",
-            "reshape",
-            "expanddims",
-            "squeeze",
-            "shapen",
-            "size",
-            "rank",
-            "range",
-            "_arg",
-            "_retval",
-            "_recv",
-            "_send",
-            "_hostrecv",
-            "_hostsend",
-            "placeholder",
-            "_source",
-            "_sink",
-            "broadcastgradientargs",
-            "assert",
-            "partitionedcall",
-            "statefulpartitionedcall",
-            "while",
-            "if",
-            "merge",
-            "switch",
-            "enter",
-            "exit",
-            "nextiteration",
-            "loopcond",
-            "assignvariableop",
-            "_xlacompile",
-            "_xlarun");
+            ("const readvariableop varhandleop identity identityn noop shape reshape "
+                    + "expanddims squeeze shapen size rank range _arg _retval _recv _send _hostrecv "
+                    + "_hostsend placeholder _source _sink broadcastgradientargs assert "
+                    + "partitionedcall statefulpartitionedcall while if merge switch enter exit "
+                    + "nextiteration loopcond assignvariableop _xlacompile _xlarun")
+                .split(" "));
 
     /** Of an op's type, fused and oneDNN's ones included. */
     static Group of(String type) {
@@ -182,7 +114,9 @@ record OpProfile(
       if (REDUCTIONS.contains(plain)) {
         return REDUCTION;
       }
-      return REST_TYPES.contains(whole) || REST_TYPES.contains(plain) ? REST : ELEMENT_WISE;
+      return whole.isEmpty() || REST_TYPES.contains(whole) || REST_TYPES.contains(plain)
+          ? REST
+          : ELEMENT_WISE;
     }
   }
 
