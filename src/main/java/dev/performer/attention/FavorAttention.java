@@ -123,10 +123,58 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     @Override
     public Advance step(Ops tf, List<Operand<TFloat32>> states, Projected one) {
       var of = attention.featureMap.map(tf, one.queries(), one.keys(), null); // [B, H, 1, R]
-      Operand<TFloat32> added = state(tf, of.keys(), one.values(), null); // [B, H, V+1, R]
-      Operand<TFloat32> after = tf.math.add(states.get(0), added);
-      return new Advance(
-          LinearAttention.read(tf, of.queries(), after, attention.denominator()), List.of(after));
+      Algebra<TFloat32> a = Algebra.of(tf, of.keys());
+      Operand<TFloat32> added = a.transposedMatMul(withOne(tf, one.values()), of.keys());
+      Operand<TFloat32> after = tf.math.add(states.get(0), added); // [B, H, V+1, R]
+      return new Advance(divided(tf, seen(a, after, of.queries())), List.of(after));
+    }
+
+    @Override
+    public List<State> waiting() {
+      return List.of(
+          new State("waiting_keys", heads, -1, features),
+          new State("waiting_values", heads, -1, valueSize + 1));
+    }
+
+    @Override
+    public Advance defer(
+        Ops tf, List<Operand<TFloat32>> states, List<Operand<TFloat32>> waiting, Projected one) {
+      var of = attention.featureMap.map(tf, one.queries(), one.keys(), null); // [B, H, 1, R]
+      Algebra<TFloat32> a = Algebra.of(tf, of.keys());
+      Operand<TFloat32> keys = a.concat(2, List.of(waiting.get(0), of.keys())); // [B, H, P, R]
+      Operand<TFloat32> values = a.concat(2, List.of(waiting.get(1), withOne(tf, one.values())));
+      Operand<TFloat32> recent = a.transposedMatMul(values, seen(a, keys, of.queries()));
+      Operand<TFloat32> sums = tf.math.add(seen(a, states.get(0), of.queries()), recent);
+      return new Advance(divided(tf, sums), List.of(keys, values));
+    }
+
+    @Override
+    public List<Operand<TFloat32>> settle(
+        Ops tf, List<Operand<TFloat32>> states, List<Operand<TFloat32>> waiting) {
+      Algebra<TFloat32> a = Algebra.of(tf, states.get(0));
+      var added = a.transposedMatMul(waiting.get(1), waiting.get(0)); // [B, H, V+1, R]
+      return List.of(tf.math.add(states.get(0), added));
+    }
+
+    /** {@code [v | 1]}. */
+    private static Operand<TFloat32> withOne(Ops tf, Operand<TFloat32> values) {
+      var after = tf.constant(new int[][] {{0, 0}, {0, 0}, {0, 0}, {0, 1}});
+      return tf.pad(values, after, tf.constant(1f)); // [B, H, 1, V+1]
+    }
+
+    /**
+     * Products of rows, {@code [B, H, N, R]}, with one query, {@code [B, H, 1, R]}, as a column.
+     */
+    private Operand<TFloat32> seen(
+        Algebra<TFloat32> a, Operand<TFloat32> rows, Operand<TFloat32> query) {
+      var column = a.tf().array(-1, heads, (int) features, 1);
+      return a.matMul(rows, Algebra.reshape(a.tf(), query, column)); // [B, H, N, 1]
+    }
+
+    /** Of {@code [B, H, V+1, 1]}. */
+    private Operand<TFloat32> divided(Ops tf, Operand<TFloat32> sums) {
+      var row = tf.reshape(sums, tf.array(-1, heads, 1, valueSize + 1));
+      return LinearAttention.divided(tf, row, attention.denominator()); // [B, H, 1, V]
     }
   }
 

@@ -155,11 +155,16 @@ public record FavorConfig(
   }
 
   /**
-   * The chunk length for R features of values of size V: the given one, or near the optimum √(R·V)
-   * of memory traffic against work in the triangle.
+   * The chunk length for R features of values of size V: the given one, or what was the fastest on
+   * this machine ({@link MachineTuning}), or as {@link #formulaChunk}.
    */
   public int chunkFor(long r, long v) {
-    return chunk > 0 ? chunk : LinearAttention.defaultChunk(r, v);
+    return chunk > 0 ? chunk : MachineTuning.chunk(r, v).orElseGet(() -> formulaChunk(r, v));
+  }
+
+  /** Near the optimum √(R·V) of memory traffic against work in the triangle. */
+  public static int formulaChunk(long r, long v) {
+    return LinearAttention.defaultChunk(r, v);
   }
 
   /** The kernel that the convention means by the label of {@link #kernel}. */

@@ -253,7 +253,7 @@ public final class LinearAttention {
       Operand<T> grouped = tf.reshape(states, sizes); // [B, H, K, G, XY]
       Operand<T> ones = tf.fill(shape(List.of(perGroup, perGroup)), a.constant(1));
       // [G, G], 1 strictly below the diagonal
-      Operand<T> before = tf.math.sub(band(ones, -1), band(ones, 0));
+      Operand<T> before = tf.stopGradient(tf.math.sub(band(ones, -1), band(ones, 0)));
       Operand<T> inGroup = a.matMul(before, grouped); // [B, H, K, G, XY]
       if (!oneGroup) {
         var carried = tf.math.cumsum(a.sum(grouped, 3), tf.constant(2), Cumsum.exclusive(true));

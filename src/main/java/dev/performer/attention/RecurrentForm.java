@@ -29,4 +29,27 @@ public interface RecurrentForm {
 
   /** Takes one position in, T = 1, after what gave {@code states}, in less time. */
   Advance step(Ops tf, List<Operand<TFloat32>> states, Projected one);
+
+  /**
+   * What {@link #defer} keeps of positions that the states have not taken in yet; −1 is their
+   * number. Empty where states take in every position at once.
+   */
+  default List<State> waiting() {
+    return List.of();
+  }
+
+  /**
+   * Takes one position in as {@link #step} does, but only reads states, and gives what waits with
+   * this position behind it. Where nothing can wait, it gives the states after it.
+   */
+  default Advance defer(
+      Ops tf, List<Operand<TFloat32>> states, List<Operand<TFloat32>> waiting, Projected one) {
+    return step(tf, states, one);
+  }
+
+  /** The states once they have taken in what waits. */
+  default List<Operand<TFloat32>> settle(
+      Ops tf, List<Operand<TFloat32>> states, List<Operand<TFloat32>> waiting) {
+    return states;
+  }
 }

@@ -5,6 +5,7 @@ import static java.util.stream.Collectors.joining;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
+import dev.performer.attention.MachineTuning;
 import dev.performer.study.Benchmark;
 import dev.performer.study.BenchmarkedAttention;
 import dev.performer.study.Benchmarks;
@@ -12,6 +13,8 @@ import dev.performer.study.Rounds;
 import dev.performer.study.RowsBenchmark;
 import dev.performer.study.ServingBenchmark;
 import dev.performer.study.TrainingBenchmark.Compute;
+import dev.performer.study.TuningBenchmark;
+import dev.performer.training.Memory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -115,6 +118,15 @@ final class BenchCommand extends PerformerCommand {
       description = "exact, reformer, linformer, or kernels of FAVOR+.")
   private List<BenchmarkedAttention> attentions = BenchmarkedAttention.DEFAULTS;
 
+  @Option(
+      names = "--memory",
+      split = ",",
+      description = "Of length: PLAIN, RECOMPUTE, SEGMENTS (default: all).")
+  private List<Memory> memories = List.of(Memory.values());
+
+  @Option(names = "--layers", description = "Of length: layers of the model.")
+  private int layers = 6;
+
   @Option(names = "--output", description = "Folder for bench.json, bench.md and bench.png.")
   private Path folder = Path.of("build/bench");
 
@@ -139,8 +151,17 @@ final class BenchCommand extends PerformerCommand {
           "Compare with the .json file of an earlier run of the same cases; differences beyond the noise of the runs are named.")
   private Path against;
 
+  @Option(
+      names = "--tune",
+      description =
+          "Find the fastest chunk lengths of causal attention and number of threads, and keep them for this machine in the user's cache folder; models use them from then on (rounding changes, results do not).")
+  private boolean tune;
+
   @Override
   public Integer call() {
+    if (tune) {
+      return tuned();
+    }
     requireUsage(timeout >= 1, "--timeout must be at least 1, not %d", timeout);
     var taken = checked("--rounds", () -> new Rounds(rounds, Rounds.DEFAULT.seconds()));
     Duration limit = Duration.ofMinutes(timeout);
@@ -162,6 +183,19 @@ final class BenchCommand extends PerformerCommand {
       all.set(entry.getKey().label(), outcome.json());
     }
     return done(all.size() == 1 ? all.get(chosen.get(0).label()) : all);
+  }
+
+  private int tuned() {
+    requireUsage(names.isEmpty() && against == null && !profile, "--tune goes alone");
+    Path file = MachineTuning.file();
+    requireUsage(file != null, "-D%s=none wants no tuning", MachineTuning.PROPERTY);
+    var taken = checked("--rounds", () -> new Rounds(rounds, Rounds.DEFAULT.seconds()));
+    var benchmark = TuningBenchmark.USUAL;
+    var outcome = benchmark.run(folder, Duration.ofMinutes(timeout), taken, null, new Lines());
+    TuningBenchmark.keep(outcome, file);
+    print(outcome.table());
+    print("Written: " + file);
+    return done(outcome.json());
   }
 
   /** Those of names, or of a flag. */
@@ -202,6 +236,8 @@ final class BenchCommand extends PerformerCommand {
             lengths,
             attentions,
             computes,
+            memories,
+            layers,
             seconds,
             rows == null ? DEFAULT_ROWS : rows,
             commands());

@@ -73,11 +73,6 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
               "--checkpoint-every", "checkpointEvery", long.class, "Steps; 0 = at the end only."),
           new Flag("--keep", "keepCheckpoints", int.class, "Newest checkpoints, besides the best."),
           new Flag("--log-every", "logEvery", long.class, "Steps between lines of metrics."),
-          new Flag(
-              "--memory",
-              "memory",
-              String.class,
-              "What a step keeps: plain (all), recompute (what enters layers) or segments (states of a causal model)."),
           new Flag("--seed", "seed", long.class, "Of order, crops and masks."));
 
   /** Their names. */

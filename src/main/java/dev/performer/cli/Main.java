@@ -1,6 +1,7 @@
 package dev.performer.cli;
 
 import dev.performer.Excerpt;
+import dev.performer.attention.MachineTuning;
 import dev.performer.graph.CudaLibraries;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -103,6 +104,7 @@ public final class Main implements Runnable {
       return helped;
     }
     CudaLibraries.preload(problem -> System.err.println("performer: " + problem));
+    MachineTuning.listen(problem -> System.err.println("performer: " + problem));
     return new RunLast().execute(parsed);
   }
 

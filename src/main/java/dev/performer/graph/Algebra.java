@@ -11,7 +11,6 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Max;
 import org.tensorflow.op.core.Sum;
 import org.tensorflow.op.linalg.MatMul;
-import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TBool;
 import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
@@ -58,17 +57,21 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
 
   /** Batched {@code x y}. */
   public Operand<T> matMul(Operand<T> x, Operand<T> y) {
-    return tf.train.batchMatMul(x, y, type);
+    return product(x, y, false, false);
   }
 
   /** Batched {@code xᵀ y}. */
   public Operand<T> transposedMatMul(Operand<T> x, Operand<T> y) {
-    return tf.train.batchMatMul(x, y, type, BatchMatMul.adjX(true));
+    return product(x, y, true, false);
   }
 
   /** Batched {@code x yᵀ}. */
   public Operand<T> matMulTransposed(Operand<T> x, Operand<T> y) {
-    return tf.train.batchMatMul(x, y, type, BatchMatMul.adjY(true));
+    return product(x, y, false, true);
+  }
+
+  private Operand<T> product(Operand<T> x, Operand<T> y, boolean transposeX, boolean transposeY) {
+    return BatchProduct.add(tf, x.asOutput(), y.asOutput(), transposeX, transposeY).expect(type);
   }
 
   /** Sum over axes that stay with size 1. */

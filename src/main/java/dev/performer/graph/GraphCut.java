@@ -34,6 +34,7 @@ public final class GraphCut implements TracedFunction.Body {
   private final Map<String, Variable> variables = new HashMap<>();
   private final GraphDef whole;
   private final List<NodeDef> nodes;
+  private boolean keepsControlFlow;
 
   /**
    * @param inputs where the cut begins, by the name they shall have; likewise the outputs
@@ -83,6 +84,16 @@ public final class GraphCut implements TracedFunction.Body {
     return node.getInputList();
   }
 
+  /** The same whose loops and branches stay ops, which XLA needs, whatever the graph asks for. */
+  GraphCut keepingControlFlow() {
+    keepsControlFlow = true;
+    return this;
+  }
+
+  private static void keep(NodeDef.Builder node) {
+    node.removeAttr("_lower_using_switch_merge");
+  }
+
   public FunctionDefLibrary library() {
     FunctionLibrary functions = new FunctionLibrary(whole.getLibrary());
     Set<String> called = functions.reachedFrom(nodes);
@@ -97,6 +108,12 @@ public final class GraphCut implements TracedFunction.Body {
     cut.setLibrary(library());
     inputs.values().forEach(input -> cut.addNode(placeholder(input)));
     nodes.forEach(cut::addNode);
+    if (keepsControlFlow) {
+      cut.getNodeBuilderList().forEach(GraphCut::keep);
+      for (var function : cut.getLibraryBuilder().getFunctionBuilderList()) {
+        function.getNodeDefBuilderList().forEach(GraphCut::keep);
+      }
+    }
     Graph inner = tracing.graph();
     inner.importGraphDef(cut.build(), SCOPE);
     inputs.forEach(

@@ -62,6 +62,8 @@ public record Loop(String name, Map<String, Operand<?>> carried, Map<String, Sha
     var builder = tf.scope().opBuilder("StatelessWhile", name).addInputList(inputs);
     builder.setAttr("T", types).setAttr("output_shapes", sizes);
     builder.setAttr("cond", reference(cond)).setAttr("body", reference(body));
+    // As nodes of the graph, turns are optimized and scheduled with it; Python's loops say so, too.
+    builder.setAttr("_lower_using_switch_merge", true);
     Operation loop = builder.build();
     Map<String, Output<?>> results = new LinkedHashMap<>();
     carried.keySet().forEach(key -> results.put(key, loop.output(results.size())));

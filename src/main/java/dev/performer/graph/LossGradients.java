@@ -21,8 +21,6 @@ import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
-import org.tensorflow.TensorFlow;
-import org.tensorflow.internal.c_api.TFJ_GradFuncAdapter;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.proto.DataType;
@@ -39,9 +37,6 @@ public final class LossGradients {
   // By graph, as long as it lives, and by node. Graph compares by identity.
   private static final Map<Graph, Map<String, RawCustomGradient>> ATTACHED =
       Collections.synchronizedMap(new WeakHashMap<>());
-
-  // Native code keeps a bare pointer to this: it must never be collected.
-  private static final TFJ_GradFuncAdapter ADAPTER = new GradientCallback(LossGradients::ofNode);
 
   // Those of TensorFlow's C++ registry, which cannot be replaced.
   private static final Set<String> NATIVE;
@@ -82,18 +77,22 @@ public final class LossGradients {
     rules.first(NodeGradient::connectionist, "CTCLoss", "CTCLossV2");
     TensorListGradients.register(rules);
     FourierGradients.register(rules);
-    MISSING.put("IdentityN", LossGradients::ofIdentity);
+    MISSING.put(IdentityGradient.OP, LossGradients::ofIdentity);
     for (String op : ControlFlowGradients.OPS) {
       MISSING.put(op, LossGradients::ofControlFlow);
     }
-    TensorFlow.version(); // loads the native library
+    IdentityGradient.register();
     Map<Boolean, Set<String>> isNative =
-        OpDefinitions.withInputs().collect(partitioningBy(op -> TFJ_HasGradient(op), toSet()));
+        OpDefinitions.withInputs().collect(partitioningBy(LossGradients::isNative, toSet()));
     NATIVE = isNative.get(true);
-    isNative.get(false).forEach(op -> TFJ_RegisterCustomGradient(op, ADAPTER));
+    isNative.get(false).forEach(op -> TFJ_RegisterCustomGradient(op, IdentityGradient.CALLBACK));
   }
 
   private LossGradients() {}
+
+  private static boolean isNative(String op) {
+    return !op.equals(IdentityGradient.OP) && TFJ_HasGradient(op);
+  }
 
   /**
    * Adds the gradients of a loss, or of its sum, to the graph, dense ones. Two variables, on each
@@ -146,7 +145,7 @@ public final class LossGradients {
   }
 
   /** Nothing where no gradient arrives or could go on, by type or on purpose; else by the rule. */
-  private static List<Operand<?>> ofNode(Ops tf, GraphOperation node, List<Output<?>> dy) {
+  static List<Operand<?>> ofNode(Ops tf, GraphOperation node, List<Output<?>> dy) {
     String op = node.type();
     var inputs = IntStream.range(0, node.numInputs());
     var outputs = IntStream.range(0, node.numOutputs());
@@ -194,6 +193,9 @@ public final class LossGradients {
   private static List<Operand<?>> ofIdentity(
       Ops tf, GraphOperation node, List<Output<?>> gradients) {
     RawCustomGradient own = ATTACHED.getOrDefault(node.env(), Map.of()).get(node.name());
+    if (own == null && RawOps.isPresent(gradients.get(0)) && BatchProduct.isProduct(node)) {
+      return new NodeGradient(tf, node, gradients).by(BatchProduct::gradients);
+    }
     List<Output<?>> known = new ArrayList<>();
     for (int i = 0; i < node.numOutputs(); i++) {
       Output<?> dy = gradients.get(i);

@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.stream.Collectors;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
@@ -19,8 +18,25 @@ public final class StaticForm {
   private static final Set<String> LOOPS = Set.of("While", "StatelessWhile");
   private static final String LOOP_SHAPES = "output_shapes";
   private static final String DEFAULT = "PlaceholderWithDefault";
-  // Its results are axes, which XLA computes when it compiles.
-  private static final String AXES_OP = "BroadcastGradientArgs";
+  // Their sizes are XLA's business: axes, scratch space, what branches and lists have in common.
+  private static final Set<String> SETTLED =
+      Set.of(
+          "BroadcastGradientArgs",
+          "FusedBatchNormV3",
+          "If",
+          "StatelessIf",
+          "Case",
+          "StatelessCase",
+          "TensorListStack");
+  // What XLA compiles for a processor although sizes follow from values.
+  private static final Set<String> DYNAMIC =
+      Set.of(
+          "Where",
+          "Unique",
+          "UniqueV2",
+          "DynamicPartition",
+          "NonMaxSuppressionV3",
+          "NonMaxSuppressionV4");
 
   private StaticForm() {}
 
@@ -83,26 +99,31 @@ public final class StaticForm {
     return AttrValue.newBuilder().setShape(GraphProtos.shape(shape)).build();
   }
 
-  /** The names of a graph's nodes. */
-  public static Set<String> names(GraphDef graph) {
-    return graph.getNodeList().stream().map(NodeDef::getName).collect(Collectors.toSet());
-  }
-
   /**
-   * Where open sizes begin: operations with an output of unknown size whose inputs have known ones.
+   * Where open sizes begin: operations with an output of unknown size whose inputs have known ones,
+   * and, in functions, ops whose outputs have no size of their own.
    *
-   * @param among names of the operations that count
    * @return one line each: the op and its node
    */
-  public static List<String> openSizes(Graph graph, Set<String> among) {
+  public static List<String> openSizes(GraphDef definition) {
     List<String> found = new ArrayList<>();
-    for (var operations = graph.operations(); operations.hasNext(); ) {
-      GraphOperation operation = operations.next();
-      boolean counts = among.contains(operation.name()) && !operation.type().equals(AXES_OP);
-      if (counts
-          && isOpen(operation)
-          && operation.inputs().stream().noneMatch(StaticForm::isOpen)) {
-        found.add(operation.type() + " (node " + operation.name() + ")");
+    try (Graph graph = new Graph()) {
+      graph.importGraphDef(definition);
+      for (var operations = graph.operations(); operations.hasNext(); ) {
+        GraphOperation operation = operations.next();
+        boolean isSettled = SETTLED.contains(operation.type());
+        boolean isFirst = operation.inputs().stream().noneMatch(StaticForm::isOpen);
+        if (!isSettled && isFirst && isOpen(operation)) {
+          found.add(operation.type() + " (node " + operation.name() + ")");
+        }
+      }
+    }
+    FunctionLibrary library = new FunctionLibrary(definition.getLibrary());
+    for (String name : library.reachedFrom(definition.getNodeList())) {
+      for (NodeDef node : library.find(name).orElseThrow().getNodeDefList()) {
+        if (DYNAMIC.contains(node.getOp())) {
+          found.add(node.getOp() + " (node " + node.getName() + " of the function " + name + ")");
+        }
       }
     }
     return found;
@@ -118,7 +139,7 @@ public final class StaticForm {
   }
 
   private static boolean isOpen(Operand<?> tensor) {
-    boolean isAxes = tensor.asOutput().op().type().equals(AXES_OP);
+    boolean isAxes = tensor.asOutput().op().type().equals("BroadcastGradientArgs");
     return !isAxes && tensor.shape().hasUnknownDimension();
   }
 }

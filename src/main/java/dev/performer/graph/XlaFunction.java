@@ -28,6 +28,8 @@ public final class XlaFunction {
   private static final Pattern UNSUPPORTED =
       Pattern.compile("No registered '(\\w+)' OpKernel for (XLA_\\w+)");
 
+  private static final String NO_LENGTH = "requires a fixed tensor list size";
+
   private XlaFunction() {}
 
   /**
@@ -50,7 +52,8 @@ public final class XlaFunction {
     inputs.forEach(input -> in.put("input_" + in.size(), input));
     Map<String, Output<?>> out = new LinkedHashMap<>();
     outputs.forEach(output -> out.put("output_" + out.size(), output));
-    GraphCut cut = new GraphCut((Graph) tf.scope().env(), in, out, variables);
+    Graph graph = (Graph) tf.scope().env();
+    GraphCut cut = new GraphCut(graph, in, out, variables).keepingControlFlow();
     TracedFunction.Body body =
         tracing -> {
           Map<String, Operand<?>> built = cut.build(tracing);
@@ -90,6 +93,11 @@ public final class XlaFunction {
 
   /** One line that names the op that XLA refused when it ran; {@code e} where XLA did not. */
   public static RuntimeException explain(RuntimeException e) {
+    if (String.valueOf(e.getMessage()).contains(NO_LENGTH)) {
+      String text =
+          "XLA cannot compile the gradient of a loop: what each turn keeps is as long as there are turns";
+      return new PerformerException(text + ", which is not known before; train without XLA", e);
+    }
     List<MatchResult> found =
         UNSUPPORTED.matcher(String.valueOf(e.getMessage())).results().toList();
     if (found.isEmpty()) {

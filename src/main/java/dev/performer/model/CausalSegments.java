@@ -2,6 +2,7 @@ package dev.performer.model;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.attention.FavorConfig;
 import dev.performer.graph.Algebra;
 import dev.performer.model.PerformerConfig.Positions;
 import dev.performer.nn.Dropout;
@@ -10,6 +11,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
@@ -41,23 +44,37 @@ public final class CausalSegments {
    * @throws dev.performer.PerformerException naming why a model cannot be computed so
    */
   public static void check(PerformerConfig config) {
-    String text = "segments need a causal language model (task causal-lm), not task %s";
-    require(config.task() == Task.CAUSAL_LM, text, config.task().label());
-    text = "segments need positions that do not depend on padding, not learned-behind-padding";
-    require(config.positions() != Positions.LEARNED_BEHIND_PADDING, text);
-    for (int i = 0; i < config.layers(); i++) {
-      AttentionConfig attention = config.attentionOf(i);
-      text = "segments need causal linear attention (FAVOR+) in all layers and heads; layer %d %s";
-      boolean isLinear = attention instanceof AttentionConfig.Favor;
-      require(isLinear, text, i, "attends in another way");
-      var favor = ((AttentionConfig.Favor) attention).config();
-      require(favor.causal(), text, i, "is not causal");
-      require(favor.exactHeads() == 0, text, i, "has exactHeads, whose keys grow with the length");
-      text =
-          "segments need features of single positions; layer %d takes maxima over positions (kernel %s, convention %s)";
-      boolean isLocal = !favor.convention().couplesPositions(favor.kernel());
-      require(isLocal, text, i, favor.kernel(), favor.convention());
+    obstacle(config).ifPresent(why -> require(false, "segments need %s", why));
+  }
+
+  /** What a model lacks for this, in words that follow "segments need". */
+  public static Optional<String> obstacle(PerformerConfig config) {
+    if (config.task() != Task.CAUSAL_LM) {
+      String text = "a causal language model (task causal-lm), not task %s";
+      return Optional.of(text.formatted(config.task().label()));
+    } else if (config.positions() == Positions.LEARNED_BEHIND_PADDING) {
+      return Optional.of("positions that do not depend on padding, not learned-behind-padding");
     }
+    return IntStream.range(0, config.layers())
+        .mapToObj(i -> obstacle(config.attentionOf(i)).map(why -> "layer " + i + " " + why))
+        .flatMap(Optional::stream)
+        .findFirst()
+        .map(why -> "causal linear attention (FAVOR+) in all layers and heads; " + why);
+  }
+
+  private static Optional<String> obstacle(AttentionConfig attention) {
+    if (!(attention instanceof AttentionConfig.Favor favor)) {
+      return Optional.of("attends in another way");
+    }
+    FavorConfig c = favor.config();
+    String coupled = "takes maxima over positions (kernel %s, convention %s)";
+    return !c.causal()
+        ? Optional.of("is not causal")
+        : c.exactHeads() > 0
+            ? Optional.of("has exactHeads, whose keys grow with the length")
+            : c.convention().couplesPositions(c.kernel())
+                ? Optional.of(coupled.formatted(c.kernel(), c.convention()))
+                : Optional.empty();
   }
 
   /** Shapes of the states, {@code [B, …]}, in their order. */

@@ -99,11 +99,11 @@ record Embeddings(
       return tf.gather(rows.<TFloat32>read(tf), ids, tf.constant(0));
     }
 
-    /** Products of {@code x}, {@code [..., E]}, with all rows, {@code [..., rows]}. */
-    Operand<TFloat32> products(Ops tf, Operand<TFloat32> x) {
+    /** Products of {@code x}, {@code [..., E]}, with all rows, plus a bias: {@code [..., rows]}. */
+    Operand<TFloat32> products(Ops tf, Operand<TFloat32> x, Operand<TFloat32> bias) {
       long[] shape = rows.shape().asArray();
       var transposed = tf.linalg.transpose(rows.<TFloat32>read(tf), tf.array(1, 0));
-      return Precision.FLOAT32.times(tf, x, transposed, (int) shape[1], (int) shape[0]);
+      return Precision.FLOAT32.times(tf, x, transposed, bias, (int) shape[1], (int) shape[0]);
     }
   }
 }

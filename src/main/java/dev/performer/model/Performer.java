@@ -69,6 +69,12 @@ public final class Performer {
     return new Performer(config, Parameters.existing(variables), false, precision);
   }
 
+  /** The same over constants, which serves one model only: products with one input become one. */
+  public static Performer constant(
+      PerformerConfig config, Function<String, Variable> constants, Precision precision) {
+    return new Performer(config, Parameters.constants(constants), false, precision);
+  }
+
   /** Names and shapes of all variables, projections included, in the order of their creation. */
   public static Map<String, Shape> shapes(PerformerConfig config) {
     Map<String, Shape> shapes = new LinkedHashMap<>();

@@ -2,12 +2,13 @@ package dev.performer.model;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.attention.Attention.Projected;
 import dev.performer.attention.RecurrentForm;
 import dev.performer.nn.RecurrentHeads;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
@@ -42,9 +43,18 @@ public final class RecurrentDecoder {
 
   /** Names and shapes of the states, {@code [B, …]}; −1 is unknown. */
   public Map<String, Shape> states() {
+    return shapes(RecurrentForm::states);
+  }
+
+  /** The same of what {@link #defer} keeps beside states. */
+  public Map<String, Shape> waiting() {
+    return shapes(RecurrentForm::waiting);
+  }
+
+  private Map<String, Shape> shapes(Function<RecurrentForm, List<RecurrentForm.State>> of) {
     Map<String, Shape> shapes = new LinkedHashMap<>();
     for (int i = 0; i < layers.size(); i++) {
-      for (RecurrentForm.State state : layers.get(i).states()) {
+      for (RecurrentForm.State state : of.apply(layers.get(i))) {
         shapes.put(name(i, state), Shape.of(-1).append(Shape.of(state.sizes())));
       }
     }
@@ -114,17 +124,21 @@ public final class RecurrentDecoder {
       Operand<TFloat32> mask,
       Map<String, Operand<TFloat32>> after) {
     return (layer, own) ->
-        keep(layer, after, layers.get(layer).extend(tf, own(layer, before), own, mask));
+        keep(
+            layer,
+            layers.get(layer).states(),
+            after,
+            layers.get(layer).extend(tf, own(layer, before), own, mask));
   }
 
   /** The states of one layer, in its order; null for none. */
   private List<Operand<TFloat32>> own(int layer, Map<String, ? extends Operand<TFloat32>> states) {
-    if (states == null) {
-      return null;
-    }
-    List<Operand<TFloat32>> own = new ArrayList<>();
-    layers.get(layer).states().forEach(state -> own.add(states.get(name(layer, state))));
-    return own;
+    return states == null ? null : own(layer, layers.get(layer).states(), states);
+  }
+
+  private static List<Operand<TFloat32>> own(
+      int layer, List<RecurrentForm.State> of, Map<String, ? extends Operand<TFloat32>> all) {
+    return of.stream().<Operand<TFloat32>>map(state -> all.get(name(layer, state))).toList();
   }
 
   /**
@@ -136,21 +150,81 @@ public final class RecurrentDecoder {
       Operand<TInt32> token,
       Operand<TInt32> position,
       Map<String, ? extends Operand<TFloat32>> before) {
-    Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
-    Performer.Mixing mixing =
-        (layer, own) -> keep(layer, states, layers.get(layer).step(tf, own(layer, before), own));
-    var column = tf.expandDims(token, tf.constant(1)); // [B, 1]
-    var at = tf.expandDims(position, tf.constant(1));
-    return advance(tf, model.applyPiece(tf, column, at, mixing).logits(), states);
+    return one(
+        tf,
+        token,
+        position,
+        (layer, own, after) -> {
+          RecurrentHeads heads = layers.get(layer);
+          return keep(layer, heads.states(), after, heads.step(tf, own(layer, before), own));
+        });
   }
 
-  private Operand<TFloat32> keep(
-      int layer, Map<String, Operand<TFloat32>> states, RecurrentForm.Advance advance) {
-    List<RecurrentForm.State> specs = layers.get(layer).states();
-    for (int i = 0; i < specs.size(); i++) {
-      states.put(name(layer, specs.get(i)), advance.states().get(i));
+  /**
+   * The same where states are only read as far as {@link #waiting} stands for them: the result has
+   * what waits, by name, and the states of which nothing waits.
+   */
+  public Advance defer(
+      Ops tf,
+      Operand<TInt32> token,
+      Operand<TInt32> position,
+      Map<String, ? extends Operand<TFloat32>> before,
+      Map<String, ? extends Operand<TFloat32>> waiting) {
+    return one(
+        tf,
+        token,
+        position,
+        (layer, own, after) -> {
+          RecurrentHeads heads = layers.get(layer);
+          var late = own(layer, heads.waiting(), waiting);
+          return keep(
+              layer, heads.deferred(), after, heads.defer(tf, own(layer, before), late, own));
+        });
+  }
+
+  /** All states once they have taken in what waits. */
+  public Map<String, Operand<TFloat32>> settle(
+      Ops tf,
+      Map<String, ? extends Operand<TFloat32>> before,
+      Map<String, ? extends Operand<TFloat32>> waiting) {
+    Map<String, Operand<TFloat32>> states = new LinkedHashMap<>();
+    for (int i = 0; i < layers.size(); i++) {
+      RecurrentHeads heads = layers.get(i);
+      var settled = heads.settle(tf, own(i, before), own(i, heads.waiting(), waiting));
+      put(i, heads.states(), states, settled);
     }
+    return states;
+  }
+
+  private interface Step {
+    Operand<TFloat32> of(int layer, Projected own, Map<String, Operand<TFloat32>> after);
+  }
+
+  private Advance one(Ops tf, Operand<TInt32> token, Operand<TInt32> position, Step step) {
+    Map<String, Operand<TFloat32>> after = new LinkedHashMap<>();
+    var column = tf.expandDims(token, tf.constant(1)); // [B, 1]
+    var at = tf.expandDims(position, tf.constant(1));
+    Performer.Mixing mixing = (layer, own) -> step.of(layer, own, after);
+    return advance(tf, model.applyPiece(tf, column, at, mixing).logits(), after);
+  }
+
+  private static Operand<TFloat32> keep(
+      int layer,
+      List<RecurrentForm.State> of,
+      Map<String, Operand<TFloat32>> all,
+      RecurrentForm.Advance advance) {
+    put(layer, of, all, advance.states());
     return advance.output();
+  }
+
+  private static void put(
+      int layer,
+      List<RecurrentForm.State> of,
+      Map<String, Operand<TFloat32>> all,
+      List<Operand<TFloat32>> values) {
+    for (int i = 0; i < of.size(); i++) {
+      all.put(name(layer, of.get(i)), values.get(i));
+    }
   }
 
   private Advance advance(Ops tf, Operand<TFloat32> logits, Map<String, Operand<TFloat32>> states) {

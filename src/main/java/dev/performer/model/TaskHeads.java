@@ -83,7 +83,7 @@ record TaskHeads(
     }
     return tiedBias == null
         ? logits.apply(tf, hidden)
-        : tf.math.add(tokens.products(tf, hidden), tiedBias.<TFloat32>read(tf));
+        : tokens.products(tf, hidden, tiedBias.read(tf));
   }
 
   /** One vector a sequence, {@code [B, E]}; the mask, {@code [B, L]}, may be null. */

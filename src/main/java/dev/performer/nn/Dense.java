@@ -4,7 +4,9 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.performer.graph.Algebra;
 import dev.performer.graph.Variable;
 import dev.performer.nn.Parameters.Initializer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.LongStream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -43,17 +45,38 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
     return new Dense(kernel, bias, product(in), product(out), parameters.precision());
   }
 
+  /** Several layers of the same input as one, outputs side by side. */
+  static Dense joined(Ops tf, List<Dense> layers) {
+    Dense first = layers.get(0);
+    List<Operand<TFloat32>> kernels = new ArrayList<>();
+    List<Operand<TFloat32>> biases = new ArrayList<>();
+    for (Dense layer : layers) {
+      kernels.add(layer.matrix(tf));
+      if (layer.bias != null) {
+        biases.add(layer.vector(tf));
+      }
+    }
+    var kernel = first.kernel.ofValue(tf.concat(kernels, tf.constant(1)));
+    var bias = biases.isEmpty() ? null : first.bias.ofValue(tf.concat(biases, tf.constant(0)));
+    int out = layers.stream().mapToInt(Dense::out).sum();
+    return new Dense(kernel, bias, first.in, out, first.precision);
+  }
+
   private static int product(long[] sizes) {
     return Math.toIntExact(Arrays.stream(sizes).reduce(1, Math::multiplyExact));
   }
 
   /** The outputs, {@code [..., out]}, of {@code x}, {@code [..., in]}. */
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
-    var matrix = tf.reshape(kernel.<TFloat32>read(tf), tf.array(in, out));
-    Operand<TFloat32> product = precision.times(tf, x, matrix, in, out); // [..., out]
-    return bias == null
-        ? product
-        : tf.math.add(product, tf.reshape(bias.<TFloat32>read(tf), tf.array(out)));
+    return precision.times(tf, x, matrix(tf), bias == null ? null : vector(tf), in, out);
+  }
+
+  private Operand<TFloat32> matrix(Ops tf) {
+    return tf.reshape(kernel.<TFloat32>read(tf), tf.array(in, out));
+  }
+
+  private Operand<TFloat32> vector(Ops tf) {
+    return tf.reshape(bias.<TFloat32>read(tf), tf.array(out));
   }
 
   /** In what the products of dense layers are computed; variables are float32 in any case. */
@@ -64,11 +87,20 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
     @JsonProperty("bfloat16")
     BFLOAT16;
 
-    /** {@code [..., K]} times {@code [K, N]} as one product. */
+    /**
+     * {@code [..., K]} times {@code [K, N]} as one product, plus {@code [N]}, which may be null.
+     */
     public Operand<TFloat32> times(
-        Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix, int inner, int outer) {
+        Ops tf,
+        Operand<TFloat32> x,
+        Operand<TFloat32> matrix,
+        Operand<TFloat32> bias,
+        int inner,
+        int outer) {
       Operand<TFloat32> rows = tf.reshape(x, tf.array(-1, inner)); // [rows, K]
-      return Algebra.withLast(tf, product(tf, rows, matrix), x, outer);
+      Operand<TFloat32> product = product(tf, rows, matrix); // [rows, N]
+      var sum = bias == null ? product : tf.nn.biasAdd(product, bias);
+      return Algebra.withLast(tf, sum, x, outer);
     }
 
     private Operand<TFloat32> product(Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix) {

@@ -58,7 +58,7 @@ public sealed interface HeadMixer {
         return new Mixed(null, attention.attend(tf, x.queries(), x.keys(), x.values(), keyMask));
       }
       var weights = drop.apply(tf, weights(tf, x, keyMask), dropout);
-      return new Mixed(null, tf.train.batchMatMul(weights, x.values(), TFloat32.class));
+      return new Mixed(null, Algebra.of(tf, weights).matMul(weights, x.values()));
     }
 
     @Override

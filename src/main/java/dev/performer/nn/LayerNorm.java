@@ -1,8 +1,10 @@
 package dev.performer.nn;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.performer.graph.GivenGradient;
 import dev.performer.graph.Variable;
 import dev.performer.nn.Parameters.Initializer;
+import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.math.Mean;
@@ -29,18 +31,37 @@ public record LayerNorm(Variable scale, Variable bias, double epsilon, Formula f
 
   /** The outputs, in the shape of {@code x}, {@code [..., E]}. */
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
+    Operand<TFloat32> factors = scale.read(tf); // [E]
+    Operand<TFloat32> terms = bias.read(tf); // [E]
     Operand<TFloat32> mean = mean(tf, x); // [..., 1]
     Operand<TFloat32> centred = tf.math.sub(x, mean);
-    Operand<TFloat32> variance; // [..., 1]
-    if (formula == Formula.TWO_PASS) {
-      variance = mean(tf, tf.math.square(centred));
-    } else { // rounding takes the difference below 0 where a row is nearly constant
+    if (formula == Formula.MEAN_OF_SQUARES) {
+      // Rounding takes the difference below 0 where a row is nearly constant.
       var difference = tf.math.sub(mean(tf, tf.math.square(x)), tf.math.square(mean));
-      variance = tf.math.maximum(difference, tf.constant(0f));
+      var inverse = inverse(tf, tf.math.maximum(difference, tf.constant(0f))); // [..., 1]
+      return tf.math.add(tf.math.mul(centred, tf.math.mul(inverse, factors)), terms);
     }
-    var inverse = tf.math.rsqrt(tf.math.add(variance, tf.constant((float) epsilon))); // [..., 1]
-    Operand<TFloat32> factor = tf.math.mul(inverse, scale.<TFloat32>read(tf)); // [..., E]
-    return tf.math.add(tf.math.mul(centred, factor), bias.<TFloat32>read(tf));
+    Operand<TFloat32> inverse = inverse(tf, mean(tf, tf.math.square(centred))); // [..., 1]
+    Operand<TFloat32> unit = tf.math.mul(centred, inverse); // [..., E]
+    var y = tf.math.add(tf.math.mul(unit, factors), terms);
+    var kept = List.of(unit, inverse);
+    return GivenGradient.of(tf, y, List.of(x, factors, terms), kept, LayerNorm::gradients);
+  }
+
+  private Operand<TFloat32> inverse(Ops tf, Operand<TFloat32> variance) {
+    return tf.math.rsqrt(tf.math.add(variance, tf.constant((float) epsilon)));
+  }
+
+  /** Of x {@code (g − mean(g) − unit·mean(g·unit))·inverse}, where g is that of the unit rows. */
+  private static List<Operand<TFloat32>> gradients(
+      Ops tf, List<Operand<TFloat32>> given, Operand<TFloat32> dy) {
+    Operand<TFloat32> factors = given.get(1);
+    Operand<TFloat32> unit = given.get(3);
+    Operand<TFloat32> inverse = given.get(4);
+    Operand<TFloat32> g = tf.math.mul(dy, factors);
+    var along = tf.math.mul(unit, mean(tf, tf.math.mul(g, unit)));
+    var x = tf.math.mul(tf.math.sub(tf.math.sub(g, mean(tf, g)), along), inverse);
+    return List.of(x, tf.nn.biasAddGrad(tf.math.mul(dy, unit)), tf.nn.biasAddGrad(dy));
   }
 
   private static Operand<TFloat32> mean(Ops tf, Operand<TFloat32> x) {

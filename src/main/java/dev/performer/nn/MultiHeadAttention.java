@@ -4,6 +4,7 @@ import dev.performer.attention.Attention;
 import dev.performer.attention.Attention.Projected;
 import dev.performer.graph.Algebra;
 import dev.performer.nn.Sinusoids.Rotation;
+import java.util.ArrayList;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -18,7 +19,8 @@ public record MultiHeadAttention(
     Dense outputExact, // of the first queries where the mixer sets them apart, or null
     HeadMixer mixer,
     int heads,
-    int headSize) {
+    int headSize,
+    boolean joins) { // q, k and v of one input in one product, whose weights are joined then
   /** Creates the dense layers' variables. */
   public static MultiHeadAttention create(
       Parameters parameters, int size, int heads, int headSize, boolean bias, HeadMixer mixer) {
@@ -33,20 +35,37 @@ public record MultiHeadAttention(
         mixer.hasBegin() ? Dense.create(parameters.in("output_exact"), split, width, bias) : null,
         mixer,
         heads,
-        headSize);
+        headSize,
+        parameters.constant());
   }
 
   /** The first half: queries of {@code x}, keys and values of {@code source}; rotation or null. */
   public Projected project(
       Ops tf, Operand<TFloat32> x, Operand<TFloat32> source, Rotation rotation) {
-    Operand<TFloat32> q = split(tf, query.apply(tf, x)); // [B, H, L, D]
-    Operand<TFloat32> v = split(tf, value.apply(tf, source)); // [B, H, S, D]
-    Operand<TFloat32> turned = rotation == null ? q : rotation.apply(tf, q);
     if (mixer.sharesKeys()) {
-      return new Projected(turned, turned, v);
+      Operand<TFloat32> q = turned(tf, split(tf, query.apply(tf, x)), rotation);
+      return new Projected(q, q, split(tf, value.apply(tf, source)));
     }
-    Operand<TFloat32> k = split(tf, key.apply(tf, source)); // [B, H, S, D]
-    return new Projected(turned, rotation == null ? k : rotation.apply(tf, k), v);
+    var parts = joins && x == source ? joined(tf, x) : apart(tf, x, source);
+    Operand<TFloat32> q = split(tf, parts.get(0)); // [B, H, L, D]
+    Operand<TFloat32> k = split(tf, parts.get(1)); // [B, H, S, D]
+    Operand<TFloat32> v = split(tf, parts.get(2)); // [B, H, S, D]
+    return new Projected(turned(tf, q, rotation), turned(tf, k, rotation), v);
+  }
+
+  private static Operand<TFloat32> turned(Ops tf, Operand<TFloat32> x, Rotation rotation) {
+    return rotation == null ? x : rotation.apply(tf, x);
+  }
+
+  private List<Operand<TFloat32>> apart(Ops tf, Operand<TFloat32> x, Operand<TFloat32> source) {
+    return List.of(query.apply(tf, x), key.apply(tf, source), value.apply(tf, source));
+  }
+
+  private List<Operand<TFloat32>> joined(Ops tf, Operand<TFloat32> x) {
+    Operand<TFloat32> all = Dense.joined(tf, List.of(query, key, value)).apply(tf, x);
+    List<Operand<TFloat32>> parts = new ArrayList<>();
+    tf.split(tf.constant(2), all, 3L).forEach(parts::add); // [B, L, H·D] each
+    return parts;
   }
 
   /** Mixes values with this layer's own mixer, and goes on to the output. */

@@ -12,15 +12,19 @@ import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
-/** Where layers get their variables from, and what they compute in. */
-public record Parameters(Source source, String prefix, Precision precision) {
+/**
+ * Where layers get their variables from, and what they compute in.
+ *
+ * @param constant whether values are constants, so that what is made of them alone costs nothing
+ */
+public record Parameters(Source source, String prefix, Precision precision, boolean constant) {
   /** Makes or finds the variable of a full name. */
   public interface Source {
     Variable variable(String name, Shape shape, boolean trainable, Initializer initializer);
   }
 
   public static Parameters of(Source source) {
-    return new Parameters(source, "", Precision.FLOAT32);
+    return new Parameters(source, "", Precision.FLOAT32, false);
   }
 
   /** New variables; their first values are drawn in {@code tf}. */
@@ -35,14 +39,19 @@ public record Parameters(Source source, String prefix, Precision precision) {
     return of((name, shape, trainable, initializer) -> byName.apply(name));
   }
 
+  /** Constants, as {@link Variable#ofValue} makes them. */
+  public static Parameters constants(Function<String, Variable> byName) {
+    return new Parameters(existing(byName).source, "", Precision.FLOAT32, true);
+  }
+
   /** The variables below a name. */
   public Parameters in(String name) {
-    return new Parameters(source, prefix + name + "/", precision);
+    return new Parameters(source, prefix + name + "/", precision, constant);
   }
 
   /** The same for layers that compute in another precision. */
   public Parameters in(Precision other) {
-    return new Parameters(source, prefix, other);
+    return new Parameters(source, prefix, other, constant);
   }
 
   /** A variable that an optimizer may change. */

@@ -7,6 +7,7 @@ import dev.performer.attention.ExactAttention;
 import dev.performer.attention.RecurrentForm;
 import dev.performer.attention.RecurrentForm.Advance;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -61,6 +62,54 @@ public record RecurrentHeads(int heads, List<Part> parts) implements RecurrentFo
     return joined(tf, states, one, (form, own, some) -> form.step(tf, own, some));
   }
 
+  @Override
+  public List<State> waiting() {
+    return parts.stream().flatMap(part -> part.form().waiting().stream()).toList();
+  }
+
+  /** Gives what waits, or the new states, of each form in turn. */
+  @Override
+  public Advance defer(
+      Ops tf, List<Operand<TFloat32>> states, List<Operand<TFloat32>> waiting, Projected one) {
+    Pieces late = new Pieces(waiting);
+    return joined(
+        tf, states, one, (form, own, some) -> form.defer(tf, own, late.next(form.waiting()), some));
+  }
+
+  /** What {@link #defer} gives. */
+  public List<State> deferred() {
+    return parts.stream()
+        .map(Part::form)
+        .flatMap(form -> (form.waiting().isEmpty() ? form.states() : form.waiting()).stream())
+        .toList();
+  }
+
+  @Override
+  public List<Operand<TFloat32>> settle(
+      Ops tf, List<Operand<TFloat32>> states, List<Operand<TFloat32>> waiting) {
+    Pieces known = new Pieces(states);
+    Pieces late = new Pieces(waiting);
+    List<Operand<TFloat32>> settled = new ArrayList<>();
+    for (Part part : parts) {
+      var own = known.next(part.form().states());
+      settled.addAll(part.form().settle(tf, own, late.next(part.form().waiting())));
+    }
+    return settled;
+  }
+
+  /** Hands out the tensors of one form after the other; null for none. */
+  private static final class Pieces {
+    private final Iterator<Operand<TFloat32>> all;
+
+    Pieces(List<Operand<TFloat32>> all) {
+      this.all = all == null ? null : all.iterator();
+    }
+
+    List<Operand<TFloat32>> next(List<State> of) {
+      return all == null ? null : of.stream().<Operand<TFloat32>>map(one -> all.next()).toList();
+    }
+  }
+
   private interface Advancing {
     Advance of(RecurrentForm form, List<Operand<TFloat32>> states, Projected some);
   }
@@ -68,13 +117,10 @@ public record RecurrentHeads(int heads, List<Part> parts) implements RecurrentFo
   private Advance joined(
       Ops tf, List<Operand<TFloat32>> states, Projected all, Advancing advancing) {
     List<Advance> advances = new ArrayList<>();
-    int at = 0;
+    Pieces known = new Pieces(states);
     for (Part part : parts) {
-      int end = at + part.form().states().size();
-      var own = states == null ? null : states.subList(at, end);
       Projected some = all.some(tf, part.first(), part.count(), heads);
-      advances.add(advancing.of(part.form(), own, some));
-      at = end;
+      advances.add(advancing.of(part.form(), known.next(part.form().states()), some));
     }
     return parts.size() == 1
         ? advances.get(0)

@@ -133,15 +133,15 @@ public record ModelDevices(
     }
 
     private void fineTuning() {
-      SignatureSpec signature = trained();
+      String name = trained().name();
       try (ImportedModel imported =
-          ImportedModel.load(
-              model.directory(), List.of(signature.name()), options.loop().adaptation())) {
+          ImportedModel.load(model.directory(), List.of(name), options.loop().adaptation())) {
+        SignatureSpec signature = imported.signatures().get(name); // in training, perhaps
         var trainability = imported.trainability();
         imported.freeze(trainability.blocked());
         String why = "%s";
         require(!trainability.trainable().isEmpty(), why, trainability.summary());
-        Map<String, NpyArray> arrays = samples.get(signature.name());
+        Map<String, NpyArray> arrays = samples.get(name);
         Trainable trainable;
         LabelledBatch batch;
         try {

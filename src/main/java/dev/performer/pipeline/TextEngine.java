@@ -278,6 +278,7 @@ public final class TextEngine implements AutoCloseable {
       scheduler.close();
       rest.forEach(answer -> drop(answer, () -> answer.failed(closed())));
       sessions.close();
+      texts.session().close();
     }
   }
 

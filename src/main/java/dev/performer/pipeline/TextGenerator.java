@@ -146,6 +146,7 @@ public final class TextGenerator implements AutoCloseable {
   /** Frees the model. */
   @Override
   public void close() {
+    texts.session().close();
     loaded.close();
   }
 }

@@ -6,12 +6,14 @@ import dev.performer.data.NpyArray;
 import dev.performer.graph.CheckpointReader;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variables;
+import dev.performer.model.CausalSegments;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.BatchSource;
 import dev.performer.training.LoopOptions;
+import dev.performer.training.Memory;
 import dev.performer.training.ModelCards;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.TokenBatchSource;
@@ -38,6 +40,9 @@ import org.tensorflow.op.Ops;
 public final class RecipeTraining {
   /** The settings of a run, every default written out. */
   public static final String RECIPE = "recipe.yaml";
+
+  /** Tokens of a sequence above which a model that can be is evaluated in segments. */
+  private static final int LONG = 8192;
 
   private RecipeTraining() {}
 
@@ -78,10 +83,12 @@ public final class RecipeTraining {
   public static Evaluation evaluate(
       PerformerModels.Saved model, RecipeData trained, Batches batches, int limit, long seed) {
     PerformerConfig config = model.config();
-    var recipe = new Recipe(config.task(), trained, config, LoopOptions.DEFAULT);
+    boolean isLong = trained.length() > LONG && CausalSegments.obstacle(config).isEmpty();
+    var loop = LoopOptions.builder().memory(isLong ? Memory.SEGMENTS : Memory.PLAIN).build();
+    var recipe = new Recipe(config.task(), trained, config, loop);
     try (Graph graph = new Graph();
         BatchSource source = TokenBatchSource.evaluation(batches, recipe.objective(), seed)) {
-      Trainable trainable = Trainable.of(graph, config, 0);
+      Trainable trainable = of(recipe).trainable(graph, Map.of());
       var validation = Validation.of(trainable, source, limit, recipe.measures(trainable));
       try (Session session = new Session(graph, false)) {
         trainable.initializer().accept(session);

@@ -3,12 +3,15 @@ package dev.performer.savedmodel;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
+import dev.performer.attention.MachineTuning;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
+import dev.performer.graph.Variable;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -48,6 +51,7 @@ public final class SavedModelPredictor implements SignatureRunner, AutoCloseable
     this.directory = directory;
     run = RunOptions.newBuilder().setTimeoutInMs(Math.max(1, timeout.toMillis())).build();
     directory.assets().values().forEach(SavedModelPredictor::requireFile);
+    MachineTuning.settleThreads();
     var loader = SavedModelBundle.loader(directory.path().toString());
     loader.withTags(SavedModelDirectory.SERVE).withConfigProto(config(directory));
     try {
@@ -114,6 +118,18 @@ public final class SavedModelPredictor implements SignatureRunner, AutoCloseable
 
   Graph graph() {
     return bundle.graph();
+  }
+
+  /** The values of all variables as they are now, by name. */
+  public Map<String, NpyArray> values() {
+    List<Variable> variables = new ArrayList<>();
+    for (VariableSpec spec : directory.variables()) {
+      var handle = graph().operation(spec.node()).output(0);
+      var type = Tensors.javaType(spec.type());
+      String name = spec.name();
+      variables.add(new Variable(name, handle, type, spec.shape(), spec.trainable(), name));
+    }
+    return PerformerModels.values(session(), variables);
   }
 
   /**

@@ -5,6 +5,7 @@ import static java.util.stream.Collectors.toMap;
 import static java.util.stream.Collectors.toSet;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.MachineTuning;
 import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GraphProtos;
@@ -253,6 +254,7 @@ public final class ServingGraph implements AutoCloseable {
         }
       }
     }
+    MachineTuning.settleThreads();
     session = new Session(graph, false);
     restore.run(session);
   }

@@ -55,7 +55,7 @@ public final class SignatureCheck {
       }
       GraphDef definition = StaticForm.of(ResourceConversion.apply(flat.graph()), feeds);
       graph.importGraphDef(definition);
-      List<String> open = StaticForm.openSizes(graph, StaticForm.names(definition));
+      List<String> open = StaticForm.openSizes(definition);
       var compilation = new Compilation(model, signature, flat, definition, feeds);
       return listed.tried(open, () -> compilation.run(graph));
     } catch (RuntimeException e) {

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.OptionalInt;
 
 /** What continues texts, several at a time. Safe for use from many threads. */
-interface Decoder {
+interface Decoder extends AutoCloseable {
   Limits limits();
 
   /**
@@ -36,6 +36,10 @@ interface Decoder {
    * A text that was written elsewhere. @throws dev.performer.PerformerException if it does not fit
    */
   TextState restore(int[] ids, float[] logits, StateFile.Source states) throws IOException;
+
+  /** Frees what it keeps of its own, when no call is under way. */
+  @Override
+  default void close() {}
 
   /**
    * What a model takes.

@@ -3,6 +3,7 @@ package dev.performer.serving;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.TooLongException;
 import dev.performer.savedmodel.SavedModelPredictor;
 import java.io.IOException;
 import java.io.InputStream;
@@ -165,8 +166,9 @@ public final class GenerationSession implements AutoCloseable {
   /**
    * Checks prompts before anything is generated.
    *
-   * @throws PerformerException if one is empty where it cannot be, has ids that the model does not
-   *     know, or is longer than the model's positions allow
+   * @throws TooLongException if one is longer than the model's positions allow
+   * @throws PerformerException if one is empty where it cannot be, or has ids that the model does
+   *     not know
    */
   public void check(List<int[]> prompts, int newTokens) {
     DecodingOptions.requireNotNegative(newTokens);
@@ -188,7 +190,7 @@ public final class GenerationSession implements AutoCloseable {
         String text = "a prompt of %d tokens and %d more exceed the %d positions of the model; %s";
         String way = room > 0 ? "ask for at most " + room + " tokens" : "shorten the prompt";
         int most = limits.positions().orElseThrow();
-        throw new PerformerException(text.formatted(prompt.length, newTokens, most, way));
+        throw new TooLongException(text.formatted(prompt.length, newTokens, most, way));
       }
     }
   }
@@ -208,9 +210,10 @@ public final class GenerationSession implements AutoCloseable {
         : longest.getAsInt() - (promptLength + shift()) + 1;
   }
 
-  /** Frees the model that {@link #open} loaded. */
+  /** Frees what it keeps, and the model that {@link #open} loaded. */
   @Override
   public void close() {
+    decoder.close();
     owned.ifPresent(SavedModelPredictor::close);
   }
 

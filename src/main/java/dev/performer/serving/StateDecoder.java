@@ -18,7 +18,9 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
@@ -38,9 +40,12 @@ final class StateDecoder implements Decoder {
   private final SignatureSpec extend; // null where the model has none
   private final StateLayout layout;
   private final List<String> outputs;
+  private final PerformerConfig config;
+  private Optional<ConstantStep> constant; // null until the first text generates
 
   private StateDecoder(SavedModelPredictor predictor, PerformerConfig config) {
     this.predictor = predictor;
+    this.config = config;
     var pad = config.padId() == null ? OptionalInt.empty() : OptionalInt.of(config.padId());
     int size = config.vocabularySize();
     limits = new Limits(size, pad, config.longestSequence(), config.shiftBos() != null);
@@ -142,13 +147,31 @@ final class StateDecoder implements Decoder {
     Session.Runner runner = predictor.session().runner();
     feeds.forEach((name, tensor) -> runner.feed(signature.input(name).tensor(), tensor));
     outputs.forEach(name -> runner.fetch(signature.output(name).tensor()));
+    return checked(signature.name(), runner::run);
+  }
+
+  private <T> T checked(String signature, Supplier<T> run) {
     try {
-      return runner.run();
+      return run.get();
     } catch (RuntimeException e) {
       Path model = predictor.directory().path();
       String text = "the signature %s of %s failed: %s";
-      throw new PerformerException(
-          text.formatted(signature.name(), model, NativeErrors.firstLine(e)), e);
+      throw new PerformerException(text.formatted(signature, model, NativeErrors.firstLine(e)), e);
+    }
+  }
+
+  private synchronized Optional<ConstantStep> constant() {
+    if (constant == null) {
+      constant = ConstantStep.of(predictor, config);
+    }
+    return constant;
+  }
+
+  @Override
+  public synchronized void close() {
+    if (constant != null) {
+      constant.ifPresent(ConstantStep::close);
+      constant = Optional.empty();
     }
   }
 
@@ -159,6 +182,7 @@ final class StateDecoder implements Decoder {
       List<StateLayout.Row> rows = new ArrayList<>();
       IntStream positions = IntStream.empty();
       if (old != null) {
+        old.settle();
         IntStream.of(kept).forEach(r -> rows.add(new StateLayout.Row(old.rows.tensors(), r)));
         positions = IntStream.of(kept).map(r -> old.positions[r]);
       }
@@ -179,7 +203,10 @@ final class StateDecoder implements Decoder {
   }
 
   private final class States implements Batch {
+    private final Optional<ConstantStep> own = constant();
     private StateRows rows;
+    private StateRows late; // what its own step keeps beside them; null for nothing
+    private int waits; // how many tokens that is
 
     /** Where the next token stands, {@code [B]}. */
     private final int[] positions;
@@ -193,16 +220,20 @@ final class StateDecoder implements Decoder {
 
     @Override
     public float[] step(int[] tokens) {
-      Map<String, Tensor> feeds = new HashMap<>();
-      try (Tensor token = Tensors.of(tokens, tokens.length);
-          Tensor position = Tensors.of(positions, positions.length)) {
-        feeds.put(PerformerSignatures.TOKEN, token);
-        feeds.put(PerformerSignatures.POSITION, position);
-        feeds.putAll(rows.tensors());
-        Result next = run(step, feeds);
-        rows.close();
-        rows = StateRows.of(next, outputs, layout);
-        logits = logits(next);
+      if (own.isPresent()) {
+        defer(own.get(), tokens);
+      } else {
+        Map<String, Tensor> feeds = new HashMap<>();
+        try (Tensor token = Tensors.of(tokens, tokens.length);
+            Tensor position = Tensors.of(positions, positions.length)) {
+          feeds.put(PerformerSignatures.TOKEN, token);
+          feeds.put(PerformerSignatures.POSITION, position);
+          feeds.putAll(rows.tensors());
+          Result next = run(step, feeds);
+          rows.close();
+          rows = StateRows.of(next, outputs, layout);
+          logits = logits(next);
+        }
       }
       for (int r = 0; r < positions.length; r++) {
         positions[r]++;
@@ -210,16 +241,65 @@ final class StateDecoder implements Decoder {
       return logits;
     }
 
+    private void defer(ConstantStep step, int[] tokens) {
+      if (late == null) {
+        late = StateRows.own(step.nothing(tokens.length));
+      }
+      var next = checked(STEP, () -> step.step(tokens, positions, known()));
+      late.close();
+      late = new StateRows(next.tensors(), next.owner());
+      logits = next.logits();
+      if (++waits == ConstantStep.LONGEST_WAIT) {
+        settle();
+      }
+    }
+
+    private Map<String, Tensor> known() {
+      Map<String, Tensor> known = new HashMap<>(rows.tensors());
+      known.putAll(late.tensors());
+      return known;
+    }
+
+    /** Has what waits taken in. */
+    private void settle() {
+      if (late != null) {
+        Map<String, Tensor> known = known();
+        var settled = checked(STEP, () -> own.orElseThrow().settle(known));
+        known.putAll(settled.tensors());
+        known.keySet().retainAll(layout.shapes().keySet());
+        rows.close();
+        StateRows before = late;
+        if (settled.tensors().keySet().containsAll(known.keySet())) {
+          before.close();
+          rows = new StateRows(known, settled.owner());
+        } else { // it has the states of which nothing waits
+          rows =
+              new StateRows(
+                  known,
+                  () -> {
+                    before.close();
+                    settled.owner().close();
+                  });
+        }
+        late = null;
+        waits = 0;
+      }
+    }
+
     @Override
     public TextState take(int row, int[] ids) {
+      settle();
       int width = logits.length / positions.length;
-      float[] own = Arrays.copyOfRange(logits, row * width, (row + 1) * width);
-      return new TextState(ids, own, rows.row(layout, row));
+      float[] all = Arrays.copyOfRange(logits, row * width, (row + 1) * width);
+      return new TextState(ids, all, rows.row(layout, row));
     }
 
     @Override
     public void close() {
       rows.close();
+      if (late != null) {
+        late.close();
+      }
     }
   }
 }

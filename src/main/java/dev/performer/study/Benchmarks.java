@@ -3,6 +3,7 @@ package dev.performer.study;
 import com.fasterxml.jackson.annotation.JsonValue;
 import dev.performer.PerformerException;
 import dev.performer.study.TrainingBenchmark.Compute;
+import dev.performer.training.Memory;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -27,6 +28,11 @@ public enum Benchmarks {
       "training steps of a causal language model of 4 layers",
       new Defaults(4, 64, 128, List.of(1024, 4096)),
       s -> new TrainingBenchmark(s.size(), s.lengths(), s.attentions(), s.computes())),
+  /** Memory of training steps. */
+  LENGTH(
+      "training steps on long sequences, by what they keep of the forward pass",
+      new Defaults(8, 64, 256, List.of(4096, 16384, 65536)),
+      s -> new LengthBenchmark(s.size(), s.lengths(), s.attentions(), s.layers(), s.memories())),
   /** Decoding token by token. */
   GENERATE(
       "a token by the recurrent form against computing the whole prefix again",
@@ -96,6 +102,8 @@ public enum Benchmarks {
       List<Integer> lengths,
       List<BenchmarkedAttention> attentions,
       List<Compute> computes,
+      List<Memory> memories,
+      int layers,
       double seconds,
       int rows,
       Commands commands) {}
@@ -108,6 +116,14 @@ public enum Benchmarks {
 
     List<Compute> computes() {
       return choice.computes;
+    }
+
+    List<Memory> memories() {
+      return choice.memories;
+    }
+
+    int layers() {
+      return choice.layers;
     }
 
     double seconds() {

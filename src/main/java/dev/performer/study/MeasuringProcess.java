@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
+import dev.performer.attention.MachineTuning;
 import dev.performer.data.StrictJson;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -119,6 +120,10 @@ final class MeasuringProcess implements AutoCloseable {
     command.add(
         "-XX:ErrorFile=" + Path.of(System.getProperty("java.io.tmpdir"), "hs_err_pid%p.log"));
     command.add("-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
+    String tuning = System.getProperty(MachineTuning.PROPERTY);
+    if (tuning != null) {
+      command.add("-D" + MachineTuning.PROPERTY + "=" + tuning);
+    }
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
     command.addAll(arguments);
     command.add(folder.resolve(ANSWER).toString());

@@ -174,7 +174,6 @@ public record ServingBenchmark(
     private static final int PREFIX = 2000;
     private static final int NEAR = 100;
     private static final int FAR = 10_000;
-    private static final int AROUND = 50;
     private static final int REPEATED = 20;
     private static final String NAME = "model";
     private static final String PREDICTION = "/v1/models/" + NAME + ":predict";
@@ -285,21 +284,21 @@ public record ServingBenchmark(
       };
     }
 
-    /** Medians of the time between two tokens. */
-    private static Measured farToken(ServerLoad load) {
-      load.events(COMPLETION, prompt("MKT", 2 * NEAR).put("stream", true));
-      long[] at = load.events(COMPLETION, prompt("MKT", FAR + AROUND).put("stream", true));
-      double near = medianMs(at, NEAR - AROUND, NEAR + AROUND);
-      double far = medianMs(at, FAR - AROUND, at.length);
-      return new Measured(null, null, null, near, far, null, null);
+    /** Medians over streams in turns; of many tokens each, as a client reads several at once. */
+    private Measured farToken(ServerLoad load) {
+      clients(completion(load));
+      double[] near = new double[REPEATED];
+      double[] far = new double[REPEATED];
+      for (int i = -1; i < REPEATED; i++) { // the first time the long prompt is read
+        near[Math.max(0, i)] = tokenMs(load, letters(1, NEAR / 2));
+        far[Math.max(0, i)] = tokenMs(load, letters(1, FAR - NEAR / 2));
+      }
+      return new Measured(null, null, null, median(near), median(far), null, null);
     }
 
-    private static double medianMs(long[] at, int from, int to) {
-      double[] gaps = new double[to - from - 1];
-      for (int i = 0; i < gaps.length; i++) {
-        gaps[i] = (at[from + i + 1] - at[from + i]) / 1e6;
-      }
-      return median(gaps);
+    private static double tokenMs(ServerLoad load, String text) {
+      long[] at = load.events(COMPLETION, prompt(text, NEAR + 1).put("stream", true));
+      return (at[NEAR] - at[0]) / 1e6 / NEAR;
     }
 
     private static double median(double[] values) {
@@ -308,10 +307,11 @@ public record ServingBenchmark(
     }
 
     /** Medians of the time to the first token of prompts that are new, and of the same again. */
-    private static Measured prefix(ServerLoad load) {
+    private Measured prefix(ServerLoad load) {
+      clients(completion(load)); // lets the JVM compile what all requests have
       double[] fresh = new double[REPEATED];
       double[] known = new double[REPEATED];
-      for (int i = -REPEATED; i < REPEATED; i++) { // the first half lets the JVM compile
+      for (int i = -REPEATED; i < REPEATED; i++) { // the first half warms up, too
         ObjectNode body = prompt(letters(i, PREFIX), 1).put("stream", true);
         double first = firstMs(load, body);
         double second = firstMs(load, body);

@@ -15,7 +15,9 @@ import dev.performer.nn.Dropout;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.LanguageModel;
 import dev.performer.training.LoopOptions;
+import dev.performer.training.ModelTraining;
 import dev.performer.training.Objective;
+import dev.performer.training.Standardization;
 import dev.performer.training.Trainable;
 import dev.performer.training.TrainerStep;
 import dev.performer.training.optim.Optimizer;
@@ -76,6 +78,30 @@ public final class StepBenchmark implements AutoCloseable {
           ? new PerformerException("the model cannot be built: " + NativeErrors.firstLine(e), e)
           : e;
     }
+  }
+
+  /** The step of a recipe: on random tokens, with such a loop, its memory and its batch. */
+  StepBenchmark(PerformerConfig config, LoopOptions loop, int length) {
+    try {
+      batch = batch(config.vocabularySize(), loop.batch().rows(length), length);
+      var objective = new Objective.CausalLanguageModel(false);
+      LoopOptions options = loop.toBuilder().optimizer(ADAM).clipNorm(0).build();
+      var training =
+          new ModelTraining(config, objective, options, Trainable::measures, Standardization.NONE);
+      step = TrainerStep.of(training.trainable(graph, Map.of()), options);
+      session = TrainerStep.session(graph, options.xla());
+      step.model().initializer().accept(session);
+      step.optimizer().initializer().accept(session);
+    } catch (RuntimeException e) {
+      close();
+      throw e;
+    }
+  }
+
+  /** Takes a step on so many tokens a row, all of id 0. */
+  void shortStep(int length) {
+    LabelledBatch some = batch(1, batch.rows(), length);
+    step.run(session, List.of(some), steps++, LEARNING_RATE);
   }
 
   private LanguageModel model(PerformerConfig config, int rows, int length, Precision precision) {

@@ -1,5 +1,6 @@
 package dev.performer.study;
 
+import dev.performer.attention.MachineTuning;
 import dev.performer.graph.Variables;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -12,6 +13,7 @@ import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
+import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.RunMetadata;
 import org.tensorflow.proto.RunOptions;
 import org.tensorflow.types.TFloat32;
@@ -22,11 +24,21 @@ final class TimedGraph implements InTurns.Open {
       RunOptions.newBuilder().setTraceLevel(RunOptions.TraceLevel.FULL_TRACE).build();
 
   private final Graph graph = new Graph();
-  private final Session session = new Session(graph);
+  private final Session session;
   private final Ops tf = Ops.create(graph);
   private final Variables variables = new Variables(tf);
   private final Map<String, InTurns.Work> work = new LinkedHashMap<>();
   private int arrays;
+
+  /** With the threads that sessions have here. */
+  TimedGraph() {
+    MachineTuning.settleThreads();
+    session = new Session(graph);
+  }
+
+  TimedGraph(ConfigProto config) {
+    session = new Session(graph, config);
+  }
 
   Ops tf() {
     return tf;

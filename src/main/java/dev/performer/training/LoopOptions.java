@@ -64,7 +64,7 @@ import java.util.Optional;
  * @param divergence times the first validation loss: a loss that has diverged; 0 for no limit
  * @param memoryCheck whether a run is refused whose estimate exceeds the machine's memory
  * @param memory what a step keeps of the forward pass. Its gradients are the same in every form
- * @param segmentLength positions of each sequence in a segment; null for 4,096 tokens in all
+ * @param segmentLength positions of each sequence in a segment; null for 2,048 tokens in all
  * @param truncate whether sequences are streams: each batch goes on where the one before ended,
  *     with its state, and gradients end where a segment begins
  * @param xla whether XLA compiles the step, for each shape of a batch anew
@@ -168,7 +168,7 @@ public record LoopOptions(
 
   /** Positions of each of so many sequences that are computed at a time. */
   public int segmentLength(int rows) {
-    return segmentLength == null ? Math.max(256, 4096 / rows / 128 * 128) : segmentLength;
+    return segmentLength == null ? Math.max(128, 2048 / rows / 128 * 128) : segmentLength;
   }
 
   /** How many sequences a batch has. */

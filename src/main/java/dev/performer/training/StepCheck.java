@@ -63,12 +63,9 @@ public final class StepCheck {
   private static List<String> openSizes(TrainerStep step, GraphDef part, LabelledBatch batch) {
     var segments = step.model().segments();
     LabelledBatch first = segments.map(all -> all.split(batch).get(0)).orElse(batch);
-    try (Feed feed = step.feed(first, 0, 0);
-        Graph sized = new Graph()) {
+    try (Feed feed = step.feed(first, 0, 0)) {
       feed.put(step.optimizer().learningRate(), TFloat64.scalarOf(0));
-      GraphDef definition = StaticForm.of(part, feed.byName());
-      sized.importGraphDef(definition);
-      return StaticForm.openSizes(sized, StaticForm.names(definition));
+      return StaticForm.openSizes(StaticForm.of(part, feed.byName()));
     }
   }
 

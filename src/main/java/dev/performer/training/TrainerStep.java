@@ -1,6 +1,7 @@
 package dev.performer.training;
 
 import dev.performer.PerformerException;
+import dev.performer.attention.MachineTuning;
 import dev.performer.data.BatchSize;
 import dev.performer.graph.NativeErrors;
 import dev.performer.graph.Tensors;
@@ -58,6 +59,7 @@ public record TrainerStep(
 
   /** A session for a graph whose step may be compiled. */
   public static Session session(Graph graph, boolean xla) {
+    MachineTuning.settleThreads();
     return xla ? new Session(graph, false, XlaFunction.sessionConfig()) : new Session(graph, false);
   }
 

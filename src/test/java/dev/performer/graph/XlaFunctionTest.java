@@ -24,6 +24,8 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Gather;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.op.core.ReduceSum;
+import org.tensorflow.proto.AttrValue;
+import org.tensorflow.proto.GraphDef;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -156,6 +158,39 @@ class XlaFunctionTest {
           .hasMessageContaining("AsString")
           .hasMessageNotContaining("\n");
     }
+  }
+
+  @Test
+  void loopsCompileThoughTheirGraphWouldTakeThemApart() {
+    GraphDef definition;
+    try (Graph graph = new Graph()) {
+      Ops tf = Ops.create(graph);
+      Map<String, Operand<?>> start = Map.of("i", tf.constant(1));
+      new Loop("loop", start, Map.of())
+          .run(
+              tf,
+              (t, in) -> t.math.less(ints(in), t.constant(100)),
+              (t, in) -> Map.of("i", t.math.mul(ints(in), t.constant(3))));
+      GraphDef.Builder lowered = graph.toGraphDef().toBuilder();
+      var asked = AttrValue.newBuilder().setB(true).build();
+      lowered.getNodeBuilderList().stream()
+          .filter(node -> node.getOp().equals("StatelessWhile"))
+          .forEach(node -> node.putAttr("_lower_using_switch_merge", asked));
+      definition = lowered.build();
+    }
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      graph.importGraphDef(definition);
+      List<Output<?>> out = List.of(graph.outputOrThrow("loop:0"));
+      var compiled = XlaFunction.cut(Ops.create(graph), List.of(), List.of(), out, List.of());
+      try (Result result = session.runner().fetch(compiled.get(0)).run()) {
+        assertThat(((TInt32) result.get(0)).getInt()).isEqualTo(243);
+      }
+    }
+  }
+
+  private static Operand<TInt32> ints(Map<String, Operand<?>> carried) {
+    return carried.get("i").asOutput().expect(TInt32.class);
   }
 
   @Test

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.performer.PerformerException;
 import dev.performer.cli.CommandLineRun;
 import dev.performer.study.TrainingBenchmark.Compute;
+import dev.performer.training.Memory;
 import java.io.IOException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -23,6 +24,8 @@ class BenchmarksTest {
           null,
           BenchmarkedAttention.DEFAULTS,
           List.of(Compute.values()),
+          List.of(Memory.SEGMENTS),
+          1,
           1,
           80,
           new Benchmarks.Commands(
@@ -48,7 +51,8 @@ class BenchmarksTest {
     assertThatThrownBy(() -> Benchmarks.of("atention"))
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("atention")
-        .hasMessageContaining("attention, layers, train, generate, import, start-up, serve, rows");
+        .hasMessageContaining(
+            "attention, layers, train, length, generate, import, start-up, serve, rows");
     CommandLineRun.of("bench", "atention").failed(2, "atention", "attention");
     CommandLineRun.of("bench", "layers", "--train").failed(2, "--train", "names of benchmarks");
     CommandLineRun.of("bench", "layers", "--rounds", 0).failed(2, "--rounds", "at least 1");

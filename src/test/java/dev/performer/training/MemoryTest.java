@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -131,6 +132,13 @@ class MemoryTest {
       assertThat(plain.get(i).measured().norm()).isGreaterThan(0.01);
       requireAlike(found.get(i), plain.get(i));
     }
+  }
+
+  @Test
+  void aSingleSegmentDropsWhatThePlainFormDrops() {
+    String settings = "model.dropout={residual: 0.1, mlp: 0.2, embeddings: 0.1}";
+    Step found = steps(recipe(settings, "training.memory=segments"), 32).get(0);
+    requireAlike(found, steps(recipe(settings), 32).get(0));
   }
 
   @Tag("slow")

@@ -11,6 +11,7 @@ import dev.performer.graph.Algebra;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 
@@ -30,8 +31,12 @@ record CausalWindow(CausalWindowed setting, Denominator denominator) {
     Operand<T> withOnes = a.concat(3, List.of(values, a.onesColumn(values))); // [B, H, T, V+1]
     Operand<T> ks = chunks(tf, keys); // [B, H, G, C, R]
     Operand<T> vs = chunks(tf, withOnes); // [B, H, G, C, V+1]
-    Operand<T> state = windowSum(a, a.transposedMatMul(vs, ks)); // [B, H, G, V+1, R]
-    Operand<T> sums = a.matMulTransposed(chunks(tf, queries), state); // [B, H, G, C, V+1]
+    // TensorFlow's own order of summation: denominators of signed features can be near 0.
+    Operand<T> perChunk = tf.train.batchMatMul(vs, ks, a.type(), BatchMatMul.adjX(true));
+    Operand<T> state = windowSum(a, perChunk); // [B, H, G, V+1, R]
+    var qs = chunks(tf, queries); // [B, H, G, C, R]
+    Operand<T> sums = // [B, H, G, C, V+1]
+        tf.train.batchMatMul(qs, state, a.type(), BatchMatMul.adjY(true));
     Operand<T> out = LinearAttention.divided(tf, sums, denominator); // [B, H, G, C, V]
     Operand<T> joined = tf.reshape(out, shape(tf, values, -1)); // [B, H, G*C, V]
     return first(tf, joined, length(tf, values)); // [B, H, T, V]

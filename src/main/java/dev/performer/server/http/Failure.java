@@ -5,6 +5,7 @@ import dev.performer.BusyException;
 import dev.performer.DeadlineException;
 import dev.performer.NotFoundException;
 import dev.performer.PerformerException;
+import dev.performer.TooLongException;
 
 /**
  * Why a call failed.
@@ -21,6 +22,8 @@ public record Failure(int status, String message, String code, Throwable cause) 
       return new Failure(refusal.status(), refusal.getMessage(), refusal.code(), refusal);
     } else if (cause instanceof NotFoundException) {
       return new Failure(404, cause.getMessage(), null, cause);
+    } else if (cause instanceof TooLongException) {
+      return new Failure(400, cause.getMessage(), "context_length_exceeded", cause);
     } else if (cause instanceof BusyException) {
       return new Failure(429, cause.getMessage(), null, cause);
     } else if (cause instanceof DeadlineException) {

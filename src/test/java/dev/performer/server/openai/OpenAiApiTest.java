@@ -361,6 +361,14 @@ class OpenAiApiTest {
   }
 
   @Test
+  void promptsBeyondTheModelsPositionsHaveTheCodeThatClientsKnow() {
+    ObjectNode request = object("model", "lm", "prompt", "M".repeat(3000), "max_tokens", 1);
+    refused(COMPLETIONS, request, 400, "context_length_exceeded");
+    assertThat(server.post(COMPLETIONS, request).json().at("/error/message").asText())
+        .contains("3000 tokens", "positions of the model");
+  }
+
+  @Test
   void refusesModelsThatCannot() {
     refused(COMPLETIONS, object("model", "no", "prompt", "M"), 404, "model_not_found");
     refused(COMPLETIONS, object("model", "mlm", "prompt", "M"), 400, "model_not_supported");

@@ -1,0 +1,62 @@
+package dev.performer.graph;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import org.tensorflow.GraphOperation;
+import org.tensorflow.OperationBuilder;
+import org.tensorflow.Output;
+import org.tensorflow.op.Ops;
+
+/**
+ * Batched matrix products in the version of the op that oneDNN computes, gradients included.
+ *
+ * <p>TensorFlow Java's op and the gradients in TensorFlow's C++ registry are of version 3, which
+ * oneDNN leaves alone; many small products take twice the time there. So a product goes through an
+ * {@code IdentityN} with its factors, which alone can have a rule of ours. In Python it passes
+ * gradients on, and they are the same.
+ */
+final class BatchProduct {
+  private static final String OP = "BatchMatMulV2";
+
+  private BatchProduct() {}
+
+  /** The product of x and y, each transposed or not. */
+  static Output<?> add(Ops tf, Output<?> x, Output<?> y, boolean transposeX, boolean transposeY) {
+    IdentityGradient.register();
+    Output<?> product = new RawOps(tf).matMul(x, y, transposeX, transposeY);
+    return tf.identityN(List.of(product, x, y)).output().get(0);
+  }
+
+  /** Whether this is the {@code IdentityN} of a product. */
+  static boolean isProduct(GraphOperation node) {
+    return node.numInputs() == 3
+        && node.input(0).op() instanceof GraphOperation product
+        && product.type().equals(OP)
+        && product.input(0).equals(node.input(1))
+        && product.input(1).equals(node.input(2));
+  }
+
+  /** Of the product itself, none, and of its factors. */
+  static List<Output<?>> gradients(NodeGradient of) {
+    GraphOperation product = (GraphOperation) of.x.op();
+    Output<?> x = of.y;
+    Output<?> y = of.input(2);
+    boolean isTurnedX = product.attributes().getAttrBool("adj_x");
+    boolean isTurnedY = product.attributes().getAttrBool("adj_y");
+    Output<?> ofX = isTurnedX ? of.matMul(y, of.dy, isTurnedY, true) : ofLeft(of, y, isTurnedY);
+    Output<?> ofY =
+        isTurnedY ? of.matMul(of.dy, x, true, isTurnedX) : of.matMul(x, of.dy, !isTurnedX, false);
+    return Arrays.asList(null, of.unbroadcastBatch(ofX, x), of.unbroadcastBatch(ofY, y));
+  }
+
+  /**
+   * Of a left factor that is not transposed. In the gradient of weights, x y, most terms cancel;
+   * there version 3, whose sums were nearer to float64, costs little more.
+   */
+  private static Output<?> ofLeft(NodeGradient of, Output<?> y, boolean isTurnedY) {
+    UnaryOperator<OperationBuilder> third =
+        b -> b.setAttr("adj_x", false).setAttr("adj_y", true).setAttr("Tout", y.dataType());
+    return isTurnedY ? of.matMul(of.dy, y, false, false) : of.op("BatchMatMulV3", third, of.dy, y);
+  }
+}
