@@ -27,7 +27,7 @@ def model(length):
 
 def commands(python, length, batch):
     shape = ["--batch", str(batch), "--length", str(length)]
-    classpath = os.pathsep.join([str(HOME / "target/classes"), (HOME / "target/launcher/classpath").read_text().strip()])
+    classpath = os.pathsep.join([str(HOME / "target/classes"), (HOME / "target/launcher/performer.classpath").read_text().strip()])
     peers = {
         OURS: ["java", "-Xmx1g", "-XX:+UseSerialGC", "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0", "-cp", classpath,
                "dev.performer.cli.StepTurns", model(length), str(batch), str(length)],
@@ -163,6 +163,8 @@ def main():
     parser.add_argument("--without", action="append", default=[], help="leave out peers whose name holds this")
     for name in ("jax", "tensorflow", "torch"):
         parser.add_argument(f"--{name}", help="its Python; left out if absent")
+    for name in ("garden", "attention-lengths"):
+        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)  # of attention alone
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = []

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A training step of the same model in ours, JAX, TensorFlow and performer-pytorch, in turns: bench/peers/run.sh [--out DIR] [--lengths …]
+# Attention alone and a training step of the same model in ours and in other libraries, in turns: bench/peers/run.sh [--out DIR] [--lengths …]
 # Packages come from PyPI into virtual environments under build/peers-venv (several GB for PyTorch). One that cannot be installed is left out.
 set -euo pipefail
 here="$(CDPATH='' cd "$(dirname "$0")" && pwd)"
@@ -19,5 +19,10 @@ mkdir -p "$venvs"
 environment jax 'jax[cpu]'
 environment tensorflow 'tensorflow==2.18.*'
 environment torch performer-pytorch numpy
+environment garden 'tensorflow==2.18.*' 'tf_keras==2.18.*'
+if [ -f "$venvs/garden/installed" ] && [ ! -f "$venvs/garden/models" ]; then # without the hundred packages of its vision models
+  "$venvs/garden/bin/pip" install -q --no-deps 'tf-models-official==2.18.0' && touch "$venvs/garden/models" || echo "peers: tf-models-official cannot be installed" >&2
+fi
 "$home/performer" --version >/dev/null # builds if need be
+python3 "$here/attention.py" "${options[@]}" "$@"
 exec python3 "$here/bench.py" "${options[@]}" "$@"
