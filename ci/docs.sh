@@ -84,6 +84,7 @@ cd "$work"
 while IFS= read -r line; do
   case "$line" in
     *attend*) line="${line//X.npz/qkv.npz}" ;;
+    *" --context "*) line="${line%% --context*} --context 16,64" ;; # smaller() has sequences of 64
     *" bench "*--lengths*) line="${line%% --lengths*}" ;; # smaller() has others
     *) line="${line//X.npz/tokens.npz}" ;;
   esac

@@ -112,7 +112,10 @@ final class BenchCommand extends PerformerCommand {
       description = "M, directions (default: 256; with --train 128, with --serve and --rows 64).")
   private Integer features;
 
-  @Option(names = "--attention", split = ",", description = "exact, or kernels of FAVOR+.")
+  @Option(
+      names = "--attention",
+      split = ",",
+      description = "exact, reformer, linformer, or kernels of FAVOR+.")
   private List<BenchmarkedAttention> attentions = BenchmarkedAttention.DEFAULTS;
 
   @Option(

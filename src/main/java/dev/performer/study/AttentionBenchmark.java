@@ -9,7 +9,6 @@ import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -56,7 +55,9 @@ public record AttentionBenchmark(
     List<Case> cases = new ArrayList<>();
     for (int length : lengths) {
       for (boolean causal : new boolean[] {false, true}) {
-        attentions.forEach(a -> cases.add(new Case(new Kind(a, causal), length, size, null)));
+        attentions.stream()
+            .filter(a -> !causal || a.canBeCausal())
+            .forEach(a -> cases.add(new Case(new Kind(a, causal), length, size, null)));
       }
     }
     return cases;
@@ -195,18 +196,18 @@ public record AttentionBenchmark(
       var shape = Shape.of(size.batch(), size.heads(), length, size.headSize());
       // q, k, v, gradient of the output
       List<Operand<TFloat32>> normal = Stream.generate(() -> timed.normal(shape)).limit(4).toList();
-      var attention = kind.attention.build(tf, kind.causal, size);
+      var attention = kind.attention.build(tf, kind.causal, length, size);
       Operand<TFloat32> out = // [B, H, L, D]
           attention.attend(tf, normal.get(0), normal.get(1), normal.get(2), null);
-      Output<?>[] inputs = normal.stream().map(Operand::asOutput).toArray(Output<?>[]::new);
+      var inputs = kind.attention.sharesKeys() ? List.of(0, 2) : List.of(0, 1, 2);
       Output<?>[] gradients =
           timed
               .graph()
               .addGradients(
                   "gradients",
                   new Output<?>[] {out.asOutput()},
-                  Arrays.copyOf(inputs, 3),
-                  new Output<?>[] {inputs[3]});
+                  inputs.stream().map(i -> normal.get(i).asOutput()).toArray(Output<?>[]::new),
+                  new Output<?>[] {normal.get(3).asOutput()});
       timed.add(FORWARD, out);
       List<Op> train = new ArrayList<>(List.of(out));
       for (Output<?> gradient : gradients) {

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.PerformerException;
 import dev.performer.attention.Attention;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
@@ -11,14 +12,42 @@ import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
+import dev.performer.nn.LinformerAttention;
+import dev.performer.nn.ReformerAttention;
+import dev.performer.nn.ReformerConfig;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
+import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
 
-/** What benchmarks compare. @param kernel of FAVOR+; null for exact softmax attention */
-public record BenchmarkedAttention(Kernel kernel) {
-  static final BenchmarkedAttention EXACT = new BenchmarkedAttention(null);
+/**
+ * What benchmarks compare.
+ *
+ * @param kernel of FAVOR+; null for another kind
+ * @param baseline another approximation; null for FAVOR+ and exact softmax attention
+ */
+public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
+  static final BenchmarkedAttention EXACT = new BenchmarkedAttention(null, null);
+
+  /** What the paper compares with, as small as it is accurate elsewhere. */
+  enum Baseline {
+    /** Chunks of 64, twice as many buckets as chunks, two rounds. */
+    REFORMER,
+    /** As many mixtures as FAVOR+ has features; bidirectional only. */
+    LINFORMER;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  /** FAVOR+, or exact softmax attention without a kernel. */
+  BenchmarkedAttention(Kernel kernel) {
+    this(kernel, null);
+  }
 
   /** What is compared where nothing else is chosen. */
   public static final List<BenchmarkedAttention> DEFAULTS =
@@ -29,10 +58,15 @@ public record BenchmarkedAttention(Kernel kernel) {
 
   private static final String EXACT_NAME = "exact";
 
-  /** Of {@code exact} or the label of a kernel, in letters of any case. */
+  /** Of {@code exact}, {@code reformer}, {@code linformer} or a kernel, in letters of any case. */
   @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   public static BenchmarkedAttention of(String name) {
     String label = name.toLowerCase(Locale.ROOT);
+    for (Baseline baseline : Baseline.values()) {
+      if (label.equals(baseline.toString())) {
+        return new BenchmarkedAttention(null, baseline);
+      }
+    }
     return label.equals(EXACT_NAME) ? EXACT : new BenchmarkedAttention(Kernel.of(label));
   }
 
@@ -40,17 +74,32 @@ public record BenchmarkedAttention(Kernel kernel) {
   @JsonValue
   @Override
   public String toString() {
-    return isExact() ? EXACT_NAME : kernel.label();
+    return isExact() ? EXACT_NAME : baseline == null ? kernel.label() : baseline.toString();
   }
 
   /** In tables. */
   String label() {
-    return isExact() ? "exact softmax" : "FAVOR+ " + kernel;
+    return isExact() ? "exact softmax" : baseline == null ? "FAVOR+ " + kernel : toString();
   }
 
-  Attention build(Ops tf, boolean causal, Benchmark.Size size) {
+  /** Whether there is a causal form. */
+  boolean canBeCausal() {
+    return baseline != Baseline.LINFORMER;
+  }
+
+  /** Whether queries are the keys, too. */
+  boolean sharesKeys() {
+    return baseline == Baseline.REFORMER;
+  }
+
+  Attention build(Ops tf, boolean causal, int length, Benchmark.Size size) {
     if (isExact()) {
       return new ExactAttention(causal);
+    } else if (baseline == Baseline.REFORMER) {
+      ReformerConfig config = reformer(length);
+      return new ReformerAttention(config, causal, config.draw(size.headSize()).get().constant(tf));
+    } else if (baseline == Baseline.LINFORMER) {
+      return new LinformerAttention(mixtures(tf, 1, length, size), mixtures(tf, 2, length, size));
     }
     FavorConfig config = favor(causal, size);
     var drawn = config.draw(size.headSize()).map(p -> FavorAttention.of(config, p.constant(tf)));
@@ -59,12 +108,30 @@ public record BenchmarkedAttention(Kernel kernel) {
 
   /** A causal language model whose layers attend so, as {@code PerformerConfig} reads it. */
   ObjectNode model(int length, Benchmark.Size size) {
-    var attention =
-        isExact() ? new AttentionConfig.Exact(true) : new AttentionConfig.Favor(favor(true, size));
+    String text = "%s cannot be causal, and what is measured are steps of causal language models";
+    PerformerException.require(canBeCausal(), text, label());
+    AttentionConfig attention =
+        isExact()
+            ? new AttentionConfig.Exact(true)
+            : baseline == null
+                ? new AttentionConfig.Favor(favor(true, size))
+                : new AttentionConfig.Reformer(reformer(length), true);
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
     keys.put("task", "causal-lm").put("layers", LAYERS).put("maxLength", length);
     keys.put("hiddenSize", size.hiddenSize()).put("heads", size.heads());
     return keys.set("attention", StrictJson.tree(attention));
+  }
+
+  private static ReformerConfig reformer(int length) {
+    int chunk = ReformerConfig.DEFAULT.chunk();
+    int buckets = Math.max(2, 2 * (length / chunk));
+    return new ReformerConfig(buckets, chunk, ReformerConfig.DEFAULT.rounds(), 1);
+  }
+
+  private static Operand<TFloat32> mixtures(Ops tf, int seed, int length, Benchmark.Size size) {
+    var shape = tf.array(size.features(), length);
+    var normal = tf.random.statelessRandomNormal(shape, tf.array(seed, 0));
+    return tf.math.mul(normal, tf.constant((float) Math.sqrt(1.0 / size.features())));
   }
 
   private FavorConfig favor(boolean causal, Benchmark.Size size) {
@@ -79,8 +146,10 @@ public record BenchmarkedAttention(Kernel kernel) {
    * With N = L·L pairs of positions for exact attention (half of them where it is causal), R
    * features a row and M directions: {@code 4·N·D} and {@code 12·N·D} floating point operations;
    * for FAVOR+ {@code 4·L·D·(M + R)} and {@code 4·L·D·(2·M + 3·R)}, causal or not, since what a
-   * causal form computes beyond them is its own affair. Bytes are those of q, k, v, of the output,
-   * of their gradients, and of all arrays that have L rows of L or R columns.
+   * causal form computes beyond them is its own affair. Reformer's pairs are those of its chunks,
+   * and its hashing comes to them; Linformer's those of its mixtures, which are made twice. Bytes
+   * are those of q, k, v, of the output, of their gradients, and of all arrays that have L rows of
+   * L or R columns.
    */
   Costs costs(boolean causal, int length, Benchmark.Size size) {
     double l = length;
@@ -90,6 +159,15 @@ public record BenchmarkedAttention(Kernel kernel) {
       return new Costs(
           new Cost(4 * pairs * d, 4 * (4 * l * d + 4 * pairs)),
           new Cost(12 * pairs * d, 4 * (11 * l * d + 11 * pairs)));
+    } else if (baseline != null) {
+      boolean isReformer = baseline == Baseline.REFORMER;
+      var reformer = reformer(length);
+      double pairs = l * (isReformer ? 2 * reformer.rounds() * reformer.chunk() : size.features());
+      double more = isReformer ? 2 * l * d * reformer.directions() : 4 * pairs * d;
+      double bytes = 4 * (4 * l * d + 4 * pairs);
+      return new Costs(
+          new Cost(4 * pairs * d + more, bytes),
+          new Cost(12 * pairs * d + (isReformer ? more : 3 * more), 2.75 * bytes));
     }
     double m = kernel.isSoftmax() ? size.features() : 0;
     double r = m == 0 ? d : kernel.featuresPerDirection() * m;
@@ -116,6 +194,6 @@ public record BenchmarkedAttention(Kernel kernel) {
   }
 
   boolean isExact() {
-    return kernel == null;
+    return kernel == null && baseline == null;
   }
 }

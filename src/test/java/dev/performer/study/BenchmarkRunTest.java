@@ -44,6 +44,26 @@ class BenchmarkRunTest {
   }
 
   @Test
+  void baselinesAreMeasuredWhereTheyHaveAForm() throws Exception {
+    var attentions =
+        List.of(BenchmarkedAttention.of("Reformer"), BenchmarkedAttention.of("linformer"));
+    var benchmark = new AttentionBenchmark(SIZE, List.of(64), attentions);
+    Heard heard = new Heard();
+    benchmark.run(folder.resolve("new"), Duration.ofMinutes(10), ROUNDS, null, heard);
+    assertThat(heard.announced).isEqualTo(3);
+    assertThat(String.join("\n", heard.lines)).contains("reformer, causal").contains("linformer");
+    for (var attention : attentions) {
+      var costs = attention.costs(false, 4096, SIZE);
+      var twice = attention.costs(false, 8192, SIZE);
+      boolean isReformer = attention.toString().equals("reformer"); // its directions grow
+      double ratio = twice.forward().flop() / costs.forward().flop();
+      assertThat(ratio).isBetween(2.0, isReformer ? 4.0 : 2.0);
+      assertThat(costs.train().flop()).isGreaterThan(costs.forward().flop());
+    }
+    assertThatThrownBy(() -> attentions.get(1).model(64, SIZE)).hasMessageContaining("causal");
+  }
+
+  @Test
   void rowsAreWrittenAsTheyCome() throws Exception {
     var benchmark =
         new AttentionBenchmark(SIZE, List.of(32), List.of(BenchmarkedAttention.of("relu")));
