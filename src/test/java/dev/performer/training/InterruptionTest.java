@@ -70,7 +70,7 @@ class InterruptionTest {
     Path last = run.resolve("last");
     Random random = new Random(5);
     long step = 0;
-    for (int kill = 0; kill < 6; kill++) {
+    for (int kill = 0; kill < 12; kill++) {
       try (ChildJvm child = start(temporary.resolve("log" + kill), List.of(), run, 1_000_000, 1)) {
         if (kill % 2 == 1) { // the others may die before their first step
           long before = step;
