@@ -23,6 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
@@ -68,8 +69,18 @@ public final class Sessions {
    * @throws PerformerException as when it goes on, or if its states exceed the memory of sessions
    */
   public Session open(TextRequest request) {
+    return open(request, ticket -> {});
+  }
+
+  /**
+   * The same.
+   *
+   * @param begun receives what ends the reading early
+   * @throws PerformerException as above, or if it was cancelled
+   */
+  public Session open(TextRequest request, Consumer<TextEngine.Ticket> begun) {
     require(request.session() == null, "a session goes on by a request, and is open already");
-    return put(engine.read(request));
+    return put(engine.read(request, begun));
   }
 
   /** All that are open, the least recently used first. */

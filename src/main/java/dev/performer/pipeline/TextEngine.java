@@ -20,6 +20,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 
 /**
  * Continues many texts at once on one loaded model: they join and leave between steps of the batch,
@@ -199,14 +200,15 @@ public final class TextEngine implements AutoCloseable {
   }
 
   /** Reads a prompt, and waits for that. @return the caller's to close */
-  Saved read(TextRequest request) {
+  Saved read(TextRequest request, Consumer<Ticket> begun) {
     CompletableFuture<Saved> read = new CompletableFuture<>();
     Listener listener =
         new Listener() {
           @Override
-          public void done(Finished text) { // the keeper has heard of it, unless it is cancelled
-            read.completeExceptionally(
-                new PerformerException("the prompt was not read before its deadline"));
+          public void done(Finished text) { // the keeper has heard of it, unless it ended early
+            boolean isCancelled = text.reason() == Reason.CANCELLED;
+            String why = isCancelled ? "was cancelled" : "was not read before its deadline";
+            read.completeExceptionally(new PerformerException("the prompt " + why));
           }
 
           @Override
@@ -216,6 +218,7 @@ public final class TextEngine implements AutoCloseable {
         };
     Answer.Keeper keeper = longer -> longer.ifPresent(read::complete);
     Ticket ticket = submit(request.withMaxTokens(0), Optional.empty(), true, listener, keeper);
+    begun.accept(ticket);
     try {
       return read.get();
     } catch (ExecutionException e) {

@@ -95,6 +95,39 @@ class SessionsTest extends TextEngines {
   }
 
   @Test
+  void openingEndsWhereItIsCancelled() {
+    with(
+        FAVOR,
+        OPTIONS,
+        (engine, model) -> {
+          CountDownLatch goesOn = new CountDownLatch(1);
+          CountDownLatch runs = new CountDownLatch(1);
+          Texts first =
+              new Texts(
+                  token -> {
+                    runs.countDown();
+                    await(goesOn);
+                  });
+          engine.submit(greedy("A", 2), first);
+          runs.await(); // so that nothing is read meanwhile
+          Sessions sessions = engine.sessions();
+          assertThatThrownBy(
+                  () ->
+                      sessions.open(
+                          TextRequest.of("MKT"),
+                          ticket -> {
+                            ticket.cancel();
+                            goesOn.countDown();
+                          }))
+              .isInstanceOf(PerformerException.class)
+              .hasMessage("the prompt was cancelled");
+          first.finished();
+          assertThat(sessions.list()).isEmpty();
+          assertThat(sessions.totalBytes()).isZero();
+        });
+  }
+
+  @Test
   void aPromptIsAsLongAsThePositionsAtMost() {
     with(
         FAVOR.replace("rotary", "learned").replace("maxLength: 400", "maxLength: 12"),

@@ -155,8 +155,11 @@ final class SessionRoutes {
           prompt.text() != null ? TextRequest.of(prompt.text()) : TextRequest.ofIds(prompt.ids());
       TextEngine engine = TextApi.engine(lease.model());
       api.requireShort(engine, prompts);
-      Sessions sessions = engine.sessions();
-      call.respond(200, shown(lease, sessions.open(request.withDeadline(call.deadline()))));
+      Session session =
+          engine
+              .sessions()
+              .open(request.withDeadline(call.deadline()), ticket -> call.onCancel(ticket::cancel));
+      call.respond(200, shown(lease, session));
     }
   }
 
