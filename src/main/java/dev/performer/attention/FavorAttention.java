@@ -168,9 +168,7 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     private Operand<TFloat32> seen(
         Algebra<TFloat32> a, Operand<TFloat32> rows, Operand<TFloat32> query) {
       var column = a.tf().array(-1, heads, (int) features, 1);
-      Operand<TFloat32> one = Algebra.reshape(a.tf(), query, column);
-      // For a column, this op is about three times faster than the one that oneDNN computes.
-      return a.tf().train.batchMatMul(rows, one, TFloat32.class); // [B, H, N, 1]
+      return a.matMul(rows, Algebra.reshape(a.tf(), query, column)); // [B, H, N, 1]
     }
 
     /** Of {@code [B, H, V+1, 1]}. */
