@@ -5,6 +5,8 @@ import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import java.awt.BasicStroke;
 import java.awt.Color;
+import java.awt.Graphics2D;
+import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -13,6 +15,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
 import java.util.stream.Stream;
+import javax.imageio.ImageIO;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYSeries;
@@ -51,15 +54,25 @@ final class Png {
 
   private Png() {}
 
+  /** Beside each other, each as wide as it is. */
   static byte[] of(List<Chart> charts) {
-    List<XYChart> drawn = charts.stream().map(Png::draw).toList();
+    List<BufferedImage> drawn =
+        charts.stream().map(Png::draw).map(BitmapEncoder::getBufferedImage).toList();
+    int width = drawn.stream().mapToInt(BufferedImage::getWidth).sum();
+    int height = drawn.stream().mapToInt(BufferedImage::getHeight).max().orElseThrow();
+    BufferedImage all = new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
+    Graphics2D brush = all.createGraphics();
+    brush.setColor(Color.WHITE);
+    brush.fillRect(0, 0, width, height);
+    int left = 0;
+    for (BufferedImage image : drawn) {
+      brush.drawImage(image, left, 0, null);
+      left += image.getWidth();
+    }
+    brush.dispose();
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     try {
-      if (drawn.size() == 1) {
-        BitmapEncoder.saveBitmap(drawn.get(0), out, BitmapEncoder.BitmapFormat.PNG);
-      } else {
-        BitmapEncoder.saveBitmap(drawn, 1, drawn.size(), out, BitmapEncoder.BitmapFormat.PNG);
-      }
+      ImageIO.write(all, "png", out);
     } catch (IOException e) {
       throw new UncheckedIOException(e); // into memory
     }
