@@ -32,7 +32,7 @@ class FlaxMutationTest {
         "lra/encoder_mean_softmax/checkpoint_3"
       })
   void fewMutations(String name, @TempDir Path folder) throws IOException {
-    mutate(name, folder, 60);
+    mutate(name, folder, 200);
   }
 
   @Tag("slow")
@@ -49,7 +49,7 @@ class FlaxMutationTest {
         "lra/encoder_mean_softmax/checkpoint_3"
       })
   void manyMutations(String name, @TempDir Path folder) throws IOException {
-    mutate(name, folder, 500);
+    mutate(name, folder, 2000);
   }
 
   private static void mutate(String name, Path folder, int times) throws IOException {

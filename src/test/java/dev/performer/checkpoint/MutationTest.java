@@ -45,7 +45,7 @@ class MutationTest {
     "torch_named/performer, expected.npz"
   })
   void many(String directory, String file) throws IOException {
-    mutate(directory, file, 400);
+    mutate(directory, file, 2000);
   }
 
   private void mutate(String directory, String name, int times) throws IOException {

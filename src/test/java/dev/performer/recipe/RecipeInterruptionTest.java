@@ -56,11 +56,10 @@ class RecipeInterruptionTest {
     kill(3, 3);
   }
 
-  /** -Dkills=50 makes it a night's work. */
   @Test
   @Tag("slow")
-  void killingAtManyMomentsLeavesARunThatGoesOn() throws Exception {
-    kill(Integer.getInteger("kills", 12), 11);
+  void killingAtFiftyMomentsLeavesARunThatGoesOn() throws Exception {
+    kill(50, 11);
   }
 
   private void kill(int times, long seed) throws Exception {
