@@ -136,6 +136,15 @@ public final class Performer {
 
   /** The same; of each block only its input is kept, where {@code parts} is not null. */
   public Outputs apply(Ops tf, Inputs inputs, Dropout drop, Recomputation parts) {
+    return apply(tf, inputs, drop, parts, null);
+  }
+
+  /** The same without dropout, where {@code mixing} may take the place of a layer's own. */
+  public Outputs apply(Ops tf, Inputs inputs, Mixing mixing) {
+    return apply(tf, inputs, Dropout.none(), null, mixing);
+  }
+
+  private Outputs apply(Ops tf, Inputs inputs, Dropout drop, Recomputation parts, Mixing mixing) {
     boolean isGiven = inputs.decoderTokens() != null;
     require(!isGiven || decoder != null, "decoder tokens need task sequence-to-sequence");
     require(isGiven || decoder == null, "task sequence-to-sequence needs decoder tokens");
@@ -145,7 +154,7 @@ public final class Performer {
       mask = Sequences.inFront(tf, mask, tf.constant(1f));
     }
     Operand<TInt32> positions = positions(tf, read.tokens(), config.classToken() ? 1 : 0);
-    var context = new Stack.Context(mask, rotation(tf, positions), null, null, drop, null, parts);
+    var context = new Stack.Context(mask, rotation(tf, positions), null, null, drop, mixing, parts);
     var encoded = encoder.apply(tf, read.tokens(), inputs.tokenTypes(), positions, context);
     Operand<TFloat32> decoded =
         decoder == null ? null : decode(tf, inputs, encoded.hidden(), mask, drop, parts);
@@ -174,8 +183,9 @@ public final class Performer {
   }
 
   /**
-   * Mixes values in place of a layer's own attention, as a recurrent form does: all are {@code [B,
-   * H, T, D]}, queries and keys as they are compared, rotation included.
+   * Mixes values in place of a layer's own attention, as a recurrent form does, or gives null where
+   * it does not: all are {@code [B, H, T, D]}, queries and keys as they are compared, rotation
+   * included.
    */
   @FunctionalInterface
   public interface Mixing {

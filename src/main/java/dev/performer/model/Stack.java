@@ -32,8 +32,8 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
   record Pass(Operand<TFloat32> embedded, Operand<TFloat32> hidden, List<Outputs.Layer> layers) {}
 
   /**
-   * What all blocks of one pass share; {@code mixing} is null for self attention of their own,
-   * {@code parts} for blocks that are computed once.
+   * What all blocks of one pass share; {@code mixing} is null, or gives null, for self attention of
+   * their own, {@code parts} for blocks that are computed once.
    */
   record Context(
       Operand<TFloat32> mask,
@@ -115,10 +115,9 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       Operand<TFloat32> normed = isPost ? x : selfNorm.apply(tf, x);
       Operand<TFloat32> source = position == Normalization.Position.PRE_QUERY ? x : normed;
       Projected of = self.project(tf, normed, source, in.rotation());
-      Operand<TFloat32> attended =
-          in.mixing() == null
-              ? self.attend(tf, of, in.mask(), in.drop())
-              : self.output(tf, in.mixing().mix(number, of)); // [B, L, E]
+      Operand<TFloat32> mixed = in.mixing() == null ? null : in.mixing().mix(number, of);
+      Operand<TFloat32> attended = // [B, L, E]
+          mixed == null ? self.attend(tf, of, in.mask(), in.drop()) : self.output(tf, mixed);
       Operand<TFloat32> hidden = residual(tf, x, attended, selfNorm, in);
       if (cross != null) {
         Operand<TFloat32> queries = isPost ? hidden : crossNorm.apply(tf, hidden);
