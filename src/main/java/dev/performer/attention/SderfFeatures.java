@@ -47,19 +47,22 @@ record SderfFeatures(
     if (config.renormalize()) { // both cancel in the division
       max = a.plus(tf.stopGradient(max), -HEADROOM);
     }
+    Operand<T> shift = max;
     double epsilon = config.exponentialEpsilon();
     Operand<T> norms = a.times(a.squaredNorm(keys), -scale * scale / 2); // [B, H, S, 1]
     Operand<T> columns = a.concat(-1, List.of(keys, norms, a.onesColumn(keys)));
     Operand<T> v = a.matMulTransposed(columns, points.ofKeys(a, scale)); // [B, H, S, M]
     return new Features<>(
-        a.plus(tf.math.exp(tf.math.sub(u, max)), epsilon),
-        a.plus(tf.math.exp(tf.math.minimum(v, a.constant(LARGEST_KEY))), epsilon));
+        a.plus(tf.math.exp(tf.math.sub(u, shift)), epsilon),
+        a.plus(tf.math.exp(tf.math.minimum(v, a.constant(LARGEST_KEY))), epsilon),
+        () -> points.logScale(a, queries, shift, scale));
   }
 
   /** What keys and queries are multiplied with. */
   private record Points<T extends TFloating>(
       Operand<T> g, // [H, M, D]
       Operand<T> halfLengths, // |ω|²/2, [1, M, 1]
+      Operand<T> logVolume, // log det(1−4A)/2, [H, 1]
       Operand<T> shifts, // h, [H, M, 1]
       Operand<T> queryCentre, // [H, D]
       Operand<T> keyCentre) { // [H, D]
@@ -82,6 +85,18 @@ record SderfFeatures(
       return a.concat(-1, List.of(linear, a.onesColumn(g), tf.math.sub(shifts, all)));
     }
 
+    /** {@code log M − log det(1−4A)/2 + |q̃|²/2 − q'·c_k − shift}, {@code [B, H, L, 1]}. */
+    Operand<T> logScale(Algebra<T> a, Operand<T> queries, Operand<T> shift, double scale) {
+      Ops tf = a.tf();
+      Operand<T> scaled = a.times(queries, scale);
+      Operand<T> centred = tf.math.sub(scaled, tf.expandDims(queryCentre, tf.constant(1)));
+      Operand<T> keys = tf.math.mul(scaled, tf.expandDims(keyCentre, tf.constant(1)));
+      var ofQuery = tf.math.sub(a.times(a.squaredNorm(centred), 0.5), a.sum(keys, -1));
+      double count = Math.log(Algebra.size(g, 1, "the number of directions"));
+      Operand<T> volume = tf.expandDims(a.plus(tf.math.neg(logVolume), count), tf.constant(1));
+      return tf.math.add(tf.math.sub(ofQuery, shift), volume);
+    }
+
     /** {@code g·c}, {@code [H, M, 1]}. */
     private Operand<T> along(Algebra<T> a, Operand<T> centre) {
       return a.sum(a.tf().math.mul(g, a.tf().expandDims(centre, a.tf().constant(1))), -1);
@@ -95,7 +110,8 @@ record SderfFeatures(
     Operand<T> halves = tf.expandDims(a.times(a.sum(squares, -1), 0.5), tf.constant(0));
     if (calibration == null) {
       Operand<T> zeros = a.times(tf.slice(p, tf.array(0, 0), tf.array(1, -1)), 0); // [1, D]
-      return new Points<>(tf.expandDims(p, tf.constant(0)), halves, halves, zeros, zeros);
+      Operand<T> none = a.sum(zeros, -1); // [1, 1]
+      return new Points<>(tf.expandDims(p, tf.constant(0)), halves, none, halves, zeros, zeros);
     }
     Operand<T> amounts = a.cast(calibration.amounts()); // [H, D]
     Operand<T> rest = a.plus(a.times(amounts, -4), 1); // 1−4A
@@ -110,6 +126,7 @@ record SderfFeatures(
     return new Points<>(
         a.cast(calibration.directions()),
         halves,
+        a.times(a.sum(tf.math.log(rest), -1), 0.5),
         tf.expandDims(shifts, tf.constant(2)),
         a.cast(calibration.queryCentre()),
         a.cast(calibration.keyCentre()));

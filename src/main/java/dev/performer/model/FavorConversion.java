@@ -5,7 +5,7 @@ import static dev.performer.PerformerException.require;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorConfig.FavorKeys;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.attention.projection.ProjectionMatrix;

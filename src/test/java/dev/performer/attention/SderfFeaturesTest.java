@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import dev.performer.PerformerException;
 import dev.performer.attention.Attention.Projected;
 import dev.performer.data.NpyArray;
+import dev.performer.graph.Algebra;
 import dev.performer.graph.Tensors;
 import dev.performer.testing.GraphRun;
 import java.util.Arrays;
@@ -225,6 +226,35 @@ class SderfFeaturesTest {
     try (var run = run(TFloat64.class, config, Heads.random(2), arrays)) {
       assertThat(GraphRun.maxDifference(run.value(arrays), exact)).isLessThan(0.05);
     }
+  }
+
+  /** Features give softmax's own weights but for a factor of the query that is known. */
+  @Test
+  void theScaleOfAQueryIsKnown() {
+    FavorConfig config = config(1 << 16, false);
+    Map<String, NpyArray> arrays = new LinkedHashMap<>(Inputs.random(8, 1, H, 4, 4, D, V, 0.5));
+    arrays.put("P", Inputs.projection(config, D, 5));
+    double scale = 1 / Math.sqrt(D);
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Ops tf = Ops.create(graph);
+      Operand<TFloat32> p = constant(tf, arrays.get("P"));
+      var q = constant(tf, arrays.get("q"));
+      var k = constant(tf, arrays.get("k"));
+      var map = FeatureMap.of(config, p, Heads.random(9).in(tf, p));
+      var of = map.map(tf, q, k, null);
+      var a = Algebra.of(tf, q);
+      var products = a.matMulTransposed(of.queries(), of.keys());
+      var logs = tf.math.sub(tf.math.log(products), of.logScale().get());
+      var error = tf.math.sub(logs, a.times(a.matMulTransposed(q, k), scale));
+      try (Result result = session.runner().fetch(error).run()) {
+        assertThat(GraphRun.maxAbs(widened(Tensors.floats(result.get(0))))).isLessThan(0.05);
+      }
+    }
+  }
+
+  private static double[] widened(float[] x) {
+    return NpyArray.of(x, x.length).doubles();
   }
 
   private static NpyArray halved(NpyArray x) {
