@@ -67,6 +67,8 @@ public record FavorConfig(
   /** The number of directions where none is given and the kernel needs a projection. */
   public static final int DEFAULT_FEATURES = 256;
 
+  private static final String FOREIGN = "kernel %s has no form in convention %s; use %s";
+
   /** Checks. @throws PerformerException if the parts do not go together */
   public FavorConfig {
     Kernel meant = convention.resolve(kernel);
@@ -78,6 +80,7 @@ public record FavorConfig(
         "kernel %s takes statistics of the whole sequence and cannot be causal; use %s or %s";
     boolean isPossible = !causal || !meant.isBidirectionalOnly();
     require(isPossible, message, kernel, Kernel.DEFAULT, Kernel.CLOSEST);
+    require(convention.has(meant), FOREIGN, kernel, convention, Convention.PERFORMER);
     boolean needsNone = features > 0 || !meant.isSoftmax() || convention.bareSoftmax();
     require(needsNone, "kernel %s needs a projection; set features above 0", kernel);
     boolean redraws = features > 0 || redrawEvery == 0;
