@@ -20,7 +20,8 @@ import picocli.CommandLine.Parameters;
       "",
       "Examples:",
       "  ./performer convert MODEL --attention favor --output favor",
-      "  ./performer convert MODEL --interpolate-positions 2048 --output longer"
+      "  ./performer convert MODEL --interpolate-positions 2048 --output longer",
+      "  ./performer convert MODEL --rotary-scaling ntk:4 --output longer"
     })
 final class ConvertCommand extends PerformerCommand {
   /** What attention can be converted to. */
@@ -47,7 +48,8 @@ final class ConvertCommand extends PerformerCommand {
   public Integer call() {
     boolean isFavor = attention != null;
     requireUsage(
-        isFavor || options.interpolates(), "give --attention favor or --interpolate-positions");
+        isFavor || options.interpolates(),
+        "give --attention favor, --interpolate-positions or --rotary-scaling");
     boolean isGiven = options.isGiven() || options.favor.given().isGiven();
     requireUsage(
         isFavor || !isGiven,

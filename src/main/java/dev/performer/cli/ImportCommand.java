@@ -132,8 +132,8 @@ final class ImportCommand extends PerformerCommand {
     }
   }
 
-  private static String converting(boolean converts) {
-    return converts ? "--attention" : "--interpolate-positions";
+  private String converting(boolean converts) {
+    return converts ? "--attention" : conversion.positions();
   }
 
   private ImportOptions options(boolean converts) {

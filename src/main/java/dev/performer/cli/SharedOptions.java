@@ -12,6 +12,7 @@ import dev.performer.data.Batching;
 import dev.performer.data.Tokenizer;
 import dev.performer.model.FavorConversion;
 import dev.performer.model.InterpolatedPositions;
+import dev.performer.nn.RotaryScaling;
 import dev.performer.pipeline.Converter;
 import dev.performer.pipeline.ModelOptions;
 import dev.performer.pipeline.SequenceBatching;
@@ -118,19 +119,32 @@ final class SharedOptions {
             "Stretch a trained table of positions to longer sequences, by linear interpolation; fine-tune the result.")
     private Integer positions;
 
+    @Option(
+        names = "--rotary-scaling",
+        paramLabel = "KIND:FACTOR",
+        description =
+            "Slow rotary positions down for sequences FACTOR times as long: linear:4 all of them, ntk:4 the slow ones most.")
+    private String rotary;
+
     boolean isGiven() {
       return layers != null || exactHeads != null;
     }
 
+    /** The option that is given of those about positions. */
+    String positions() {
+      return positions != null ? "--interpolate-positions" : "--rotary-scaling";
+    }
+
     boolean interpolates() {
-      return positions != null;
+      return positions != null || rotary != null;
     }
 
     /** Of attention if wanted, and of positions if that is given. */
     Converter converter(boolean ofAttention) {
       return new Converter(
           ofAttention ? Optional.of(conversion()) : Optional.empty(),
-          Optional.ofNullable(positions).map(InterpolatedPositions::new));
+          Optional.ofNullable(positions).map(InterpolatedPositions::new),
+          Optional.ofNullable(rotary).map(RotaryScaling::parse));
     }
 
     FavorConversion conversion() {

@@ -2,6 +2,9 @@ package dev.performer.model;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.nn.RotaryScaling;
+import dev.performer.nn.RotaryScaling.Kind;
+
 /** Checks of single keys of a {@link PerformerConfig}, whose errors name the key. */
 final class ConfigChecks {
   private ConfigChecks() {}
@@ -28,6 +31,14 @@ final class ConfigChecks {
   static void token(String key, Integer value, int vocabularySize) {
     boolean isToken = value == null || value >= 0 && value < vocabularySize;
     require(isToken, "key %s is %d, but tokens go from 0 to %d", key, value, vocabularySize - 1);
+  }
+
+  static void rotary(boolean isRotary, int headSize, RotaryScaling scaling) {
+    boolean isOdd = isRotary && headSize % 2 != 0;
+    require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
+    require(isRotary || scaling == null, "rotaryScaling needs positions: rotary");
+    boolean hasSlow = scaling == null || scaling.kind() != Kind.NTK || headSize > 2;
+    require(hasSlow, "rotaryScaling ntk needs a headSize of at least 4, not %d", headSize);
   }
 
   /** An attention entry; null is none. */

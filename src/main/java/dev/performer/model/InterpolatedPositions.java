@@ -30,7 +30,7 @@ public record InterpolatedPositions(int length) {
    */
   public Converted apply(PerformerConfig config, Map<String, NpyArray> weights) {
     String text =
-        "positions are %s, of which there is no table to interpolate; such a model takes any length";
+        "positions are %s, of which there is no table to interpolate; such a model takes any length, rotary ones with rotaryScaling";
     require(config.positions().isTable(), text, label(config));
     text = "interpolated positions must be %d tokens or more, as now, not %d";
     require(length >= config.maxLength(), text, config.maxLength(), length);

@@ -241,7 +241,7 @@ public final class Performer {
 
   private Rotation rotation(Ops tf, Operand<TInt32> positions) {
     boolean isRotary = config.positions() == Positions.ROTARY;
-    return isRotary ? Rotation.at(tf, positions, config.headSize()) : null;
+    return isRotary ? Rotation.at(tf, positions, config.headSize(), config.rotaryScaling()) : null;
   }
 
   private Outputs outputs(

@@ -2,6 +2,7 @@ package dev.performer.model;
 
 import static com.fasterxml.jackson.annotation.JsonFormat.Feature.ACCEPT_SINGLE_VALUE_AS_ARRAY;
 import static com.fasterxml.jackson.annotation.JsonFormat.Feature.WRITE_SINGLE_ELEM_ARRAYS_UNWRAPPED;
+import static com.fasterxml.jackson.annotation.JsonInclude.Include.NON_NULL;
 import static dev.performer.PerformerException.require;
 import static dev.performer.model.ConfigChecks.atLeast;
 import static dev.performer.model.ConfigChecks.atMost;
@@ -12,6 +13,7 @@ import static dev.performer.model.ConfigChecks.token;
 
 import com.fasterxml.jackson.annotation.JsonFormat;
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
@@ -20,6 +22,7 @@ import dev.performer.data.Overrides;
 import dev.performer.data.StrictJson;
 import dev.performer.nn.Activation;
 import dev.performer.nn.LayerNorm.Formula;
+import dev.performer.nn.RotaryScaling;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
@@ -45,6 +48,7 @@ import java.util.stream.Stream;
  * @param normalization where layer norms stand
  * @param attentionBias whether the dense layers around attention have biases
  * @param positions how a token knows its position
+ * @param rotaryScaling of rotary positions, for longer sequences; null for none
  * @param shiftBos token that the model itself puts in front while it drops the last one, so that
  *     logits at l come from tokens before l, as Google's FlaxLM does; null for no shift. In
  *     sequence to sequence it is the decoder's tokens that are shifted
@@ -81,6 +85,7 @@ public record PerformerConfig(
     Normalization normalization,
     boolean attentionBias,
     Positions positions,
+    @JsonInclude(NON_NULL) RotaryScaling rotaryScaling,
     Integer shiftBos,
     Integer padId,
     boolean classToken,
@@ -150,8 +155,7 @@ public record PerformerConfig(
     require(isPair || isAlone, "decoderAttention and crossAttention need %s", pair);
     boolean hasWhole = !classToken || !task.hasTokenLogits();
     require(hasWhole, "classToken needs a task without logits of tokens");
-    boolean isOdd = positions == Positions.ROTARY && headSize % 2 != 0;
-    require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
+    ConfigChecks.rotary(positions == Positions.ROTARY, headSize, rotaryScaling);
     boolean skipsPadding = positions == Positions.LEARNED_BEHIND_PADDING;
     String behind = "positions learned-behind-padding need padId, and no classToken";
     require(!skipsPadding || padId != null && !classToken, behind);

@@ -23,7 +23,9 @@ public final class Sinusoids {
    */
   public static Operand<TFloat32> interleaved(Ops tf, Operand<TInt32> positions, int size) {
     int pairs = (size + 1) / 2;
-    Operand<TFloat64> angles = angles(tf, positions, pairs, size); // [..., L, pairs]
+    double[] frequencies =
+        IntStream.range(0, pairs).mapToDouble(i -> Math.pow(BASE, -2.0 * i / size)).toArray();
+    Operand<TFloat64> angles = angles(tf, positions, frequencies); // [..., L, pairs]
     int rank = angles.shape().numDimensions();
     var both = // [..., L, pairs, 2]
         tf.stack(List.of(tf.math.sin(angles), tf.math.cos(angles)), Stack.axis((long) rank));
@@ -48,10 +50,8 @@ public final class Sinusoids {
     return values;
   }
 
-  /** {@code p/10000^(2i/size)}, {@code [..., L, pairs]}. */
-  private static Operand<TFloat64> angles(Ops tf, Operand<TInt32> positions, int pairs, int size) {
-    double[] frequencies =
-        IntStream.range(0, pairs).mapToDouble(i -> Math.pow(BASE, -2.0 * i / size)).toArray();
+  /** Position times frequency, {@code [..., L, pairs]}. */
+  private static Operand<TFloat64> angles(Ops tf, Operand<TInt32> positions, double[] frequencies) {
     var column = tf.expandDims(tf.dtypes.cast(positions, TFloat64.class), tf.constant(-1));
     return tf.math.mul(column, tf.constant(frequencies));
   }
@@ -65,9 +65,15 @@ public final class Sinusoids {
    * @see <a href="https://arxiv.org/abs/2104.09864">RoFormer</a>
    */
   public record Rotation(Operand<TFloat32> cosines, Operand<TFloat32> sines) {
-    /** For positions of all rows of a batch, {@code [L]}, or of each, {@code [B, L]}. */
-    public static Rotation at(Ops tf, Operand<TInt32> positions, int headSize) {
-      var angles = angles(tf, positions, headSize / 2, headSize); // [..., L, D/2]
+    /**
+     * For positions of all rows of a batch, {@code [L]}, or of each, {@code [B, L]}.
+     *
+     * @param scaling null for none
+     */
+    public static Rotation at(
+        Ops tf, Operand<TInt32> positions, int headSize, RotaryScaling scaling) {
+      double[] frequencies = RotaryScaling.frequencies(scaling, BASE, headSize);
+      var angles = angles(tf, positions, frequencies); // [..., L, D/2]
       if (positions.shape().numDimensions() == 2) {
         angles = tf.expandDims(angles, tf.constant(1)); // [B, 1, L, D/2]
       }

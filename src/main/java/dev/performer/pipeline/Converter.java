@@ -1,10 +1,13 @@
 package dev.performer.pipeline;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
+import dev.performer.data.StrictJson;
 import dev.performer.model.FavorConversion;
 import dev.performer.model.InterpolatedPositions;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.RotaryScaling;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.PerformerModels;
@@ -23,10 +26,18 @@ import java.util.Optional;
  * }</pre>
  */
 public record Converter(
-    Optional<FavorConversion> conversion, Optional<InterpolatedPositions> positions) {
+    Optional<FavorConversion> conversion,
+    Optional<InterpolatedPositions> positions,
+    Optional<RotaryScaling> rotary) {
   /** Replaces attention only. */
   public Converter(FavorConversion conversion) {
     this(Optional.of(conversion), Optional.empty());
+  }
+
+  /** Replaces attention, or a table of positions, or both. */
+  public Converter(
+      Optional<FavorConversion> conversion, Optional<InterpolatedPositions> positions) {
+    this(conversion, positions, Optional.empty());
   }
 
   /** The SavedModel that was written, the layers that were replaced, and one line on it. */
@@ -71,6 +82,13 @@ public record Converter(
       var longer = positions.get().apply(config, weights);
       notes.add(positions.get().note(config));
       now = new FavorConversion.Converted(longer.config(), longer.weights(), List.of());
+    }
+    if (rotary.isPresent()) {
+      notes.add("rotary positions scaled: " + rotary.get());
+      var keys = JsonNodeFactory.instance.objectNode();
+      keys.set("rotaryScaling", StrictJson.tree(rotary.get()));
+      var scaled = now.config().with(keys, "rotary scaling");
+      now = new FavorConversion.Converted(scaled, now.weights(), List.of());
     }
     if (conversion.isPresent()) {
       now = conversion.get().apply(now.config(), now.weights());

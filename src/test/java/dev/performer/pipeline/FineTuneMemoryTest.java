@@ -113,7 +113,8 @@ class FineTuneMemoryTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "attention={kernel: softmax, features: 8, causal: true} positions=rotary",
+        "attention={kernel: softmax, features: 8, causal: true} positions=rotary"
+            + " rotaryScaling={kind: ntk, factor: 2}",
         "attention={kernel: relu, causal: true} shiftBos=1 tiedOutput=true",
       })
   void ofAnExportOfOurs(String settings) {
