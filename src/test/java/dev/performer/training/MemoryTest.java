@@ -9,7 +9,9 @@ import dev.performer.data.NpyArray;
 import dev.performer.recipe.Recipe;
 import dev.performer.recipe.RecipeTraining;
 import dev.performer.recipe.TinyRecipe;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.run.Checkpoint.Interval;
+import dev.performer.training.run.Progress;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -139,6 +141,33 @@ class MemoryTest {
     String settings = "model.dropout={residual: 0.1, mlp: 0.2, embeddings: 0.1}";
     Step found = steps(recipe(settings, "training.memory=segments"), 32).get(0);
     requireAlike(found, steps(recipe(settings), 32).get(0));
+  }
+
+  /** Batches added up, rows that end early, dropout, and a stop amid the run. */
+  @Test
+  void segmentsGoOnToTheBit() {
+    Recipe recipe =
+        recipe(
+            "model.positions=rotary model.dropout={residual: 0.1, mlp: 0.2} training.steps=5",
+            "training.memory=segments",
+            "training.segmentLength=7",
+            "training.accumulate=2",
+            "training.optimizer=adamw",
+            "training.checkpointEvery=2",
+            "training.evaluateEvery=0");
+    run(recipe, "whole", false, 0);
+    run(recipe, "halves", false, 3);
+    run(recipe, "halves", true, 0);
+    var whole = PerformerModels.load(temporary.resolve("whole/model")).weights();
+    var halves = PerformerModels.load(temporary.resolve("halves/model")).weights();
+    assertThat(halves.keySet()).isEqualTo(whole.keySet());
+    whole.forEach(
+        (name, value) -> assertThat(halves.get(name).floats()).as(name).isEqualTo(value.floats()));
+  }
+
+  private void run(Recipe recipe, String name, boolean resume, long pauseAt) {
+    var place = new ModelTraining.Place(temporary.resolve(name), resume, false, pauseAt);
+    RecipeTraining.run(recipe, place, Map.of(), () -> false, Progress.silent());
   }
 
   @Tag("slow")
