@@ -12,46 +12,62 @@ import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
-/**
- * Where layers get their variables from, and what they compute in.
- *
- * @param constant whether values are constants, so that what is made of them alone costs nothing
- */
-public record Parameters(Source source, String prefix, Precision precision, boolean constant) {
+/** Where layers get their variables from, what they compute in, and what for. */
+public record Parameters(Source source, String prefix, Precision precision, Use use) {
+  /** What becomes of the values. */
+  public enum Use {
+    /** An optimizer changes them: layers have gradients by hand where these are faster. */
+    LEARNED,
+    READ,
+    /** They are constants, so that what is made of them alone costs nothing. */
+    CONSTANT
+  }
+
   /** Makes or finds the variable of a full name. */
   public interface Source {
     Variable variable(String name, Shape shape, boolean trainable, Initializer initializer);
   }
 
   public static Parameters of(Source source) {
-    return new Parameters(source, "", Precision.FLOAT32, false);
+    return new Parameters(source, "", Precision.FLOAT32, Use.READ);
   }
 
-  /** New variables; their first values are drawn in {@code tf}. */
+  /** New variables to be learned; their first values are drawn in {@code tf}. */
   public static Parameters create(Ops tf, Variables variables, long seed) {
-    return of(
+    Source source =
         (name, shape, trainable, initializer) ->
-            variables.create(name, shape, trainable, initializer.draw(tf, shape, seed, name)));
+            variables.create(name, shape, trainable, initializer.draw(tf, shape, seed, name));
+    return new Parameters(source, "", Precision.FLOAT32, Use.LEARNED);
   }
 
   /** Variables that exist. */
   public static Parameters existing(Function<String, Variable> byName) {
-    return of((name, shape, trainable, initializer) -> byName.apply(name));
+    return existing(byName, Use.READ);
+  }
+
+  /** Variables that exist and are to be learned. */
+  public static Parameters learned(Function<String, Variable> byName) {
+    return existing(byName, Use.LEARNED);
+  }
+
+  private static Parameters existing(Function<String, Variable> byName, Use use) {
+    Source source = (name, shape, trainable, initializer) -> byName.apply(name);
+    return new Parameters(source, "", Precision.FLOAT32, use);
   }
 
   /** Constants, as {@link Variable#ofValue} makes them. */
   public static Parameters constants(Function<String, Variable> byName) {
-    return new Parameters(existing(byName).source, "", Precision.FLOAT32, true);
+    return existing(byName, Use.CONSTANT);
   }
 
   /** The variables below a name. */
   public Parameters in(String name) {
-    return new Parameters(source, prefix + name + "/", precision, constant);
+    return new Parameters(source, prefix + name + "/", precision, use);
   }
 
   /** The same for layers that compute in another precision. */
   public Parameters in(Precision other) {
-    return new Parameters(source, prefix, other, constant);
+    return new Parameters(source, prefix, other, use);
   }
 
   /** A variable that an optimizer may change. */
