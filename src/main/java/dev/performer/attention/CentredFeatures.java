@@ -49,20 +49,27 @@ record CentredFeatures(FavorConfig config, Operand<? extends TNumber> projection
     Operand<T> lengths = lengths(a, directions, headSize); // [R, 1]
     lengths = isWide(headSize) ? tf.zerosLike(lengths) : lengths;
     Operand<T> scaled = a.times(directions, scale); // [R, D]
-    return new Features<>(
-        queries(a, queries, scaled, lengths), keys(a, keys, scaled, lengths, scale));
-  }
-
-  private <T extends TFloating> Operand<T> queries(
-      Algebra<T> a, Operand<T> queries, Operand<T> scaled, Operand<T> lengths) {
-    Ops tf = a.tf();
     Operand<T> rows = a.concat(-1, List.of(queries, a.onesColumn(queries))); // [B, H, L, D+1]
     Operand<T> u = a.rowsTimesRows(rows, a.concat(1, List.of(scaled, lengths))); // [B, H, L, R]
     Operand<T> max = a.max(u, Convention.Maximum.FEATURES.axes()); // [B, H, L, 1]
     if (config.renormalize()) { // both cancel in the division
       max = a.plus(tf.stopGradient(max), form().hasNorm() ? -HEADROOM : 0);
     }
-    return a.plus(tf.math.exp(tf.math.sub(u, max)), config.exponentialEpsilon());
+    Operand<T> shift = max;
+    Operand<T> phi = a.plus(tf.math.exp(tf.math.sub(u, shift)), config.exponentialEpsilon());
+    return new Features<>(
+        phi,
+        keys(a, keys, scaled, lengths, scale),
+        form().hasNorm() ? () -> logScale(a, queries, shift, scale) : null);
+  }
+
+  /** Of R products of features: the sum {@code R exp(|q'|²/2 + q'·k') exp(−shift)} in the mean. */
+  private <T extends TFloating> Operand<T> logScale(
+      Algebra<T> a, Operand<T> queries, Operand<T> shift, double scale) {
+    long headSize = Algebra.size(queries, -1, "the head size");
+    double constant = Math.log(features(headSize)) + (isWide(headSize) ? WIDE_SHIFT : 0);
+    Operand<T> norms = a.times(a.squaredNorm(queries), scale * scale / 2); // [B, H, L, 1]
+    return a.plus(a.tf().math.sub(norms, shift), constant);
   }
 
   private <T extends TFloating> Operand<T> keys(

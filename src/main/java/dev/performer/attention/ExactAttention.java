@@ -5,6 +5,7 @@ import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 import org.tensorflow.types.family.TFloating;
 
@@ -43,6 +44,28 @@ public record ExactAttention(boolean causal) implements Attention {
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
     Algebra<T> a = Algebra.of(tf, queries);
     return normalized(a, scores(a, queries, keys), queries, keys, keyMask);
+  }
+
+  /** Rows of it, {@code [B, H, n, S]}, of queries {@code [B, H, n, D]} at positions {@code [n]}. */
+  public <T extends TFloating> Operand<T> weights(
+      Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask, Operand<TInt32> at) {
+    Algebra<T> a = Algebra.of(tf, queries);
+    Operand<T> seen = keyMask == null ? null : expanded(tf, keyMask, 1); // [B, 1, 1, S]
+    if (causal) {
+      Operand<T> before = expanded(tf, upTo(a, at, Algebra.sizes(tf, keys, 2, 3)), 0);
+      seen = seen == null ? before : tf.math.mul(seen, before); // [B|1, 1, n, S]
+    }
+    Operand<T> weights = softmax(a, scores(a, queries, keys), seen);
+    return seen == null ? weights : tf.math.mul(weights, seen);
+  }
+
+  /** 1 where a key stands at a position or before it, {@code [n, S]}; S is {@code [1]}. */
+  public static <T extends TFloating> Operand<T> upTo(
+      Algebra<T> a, Operand<TInt32> at, Operand<TInt32> length) {
+    Ops tf = a.tf();
+    var keys = tf.range(tf.constant(0), tf.squeeze(length), tf.constant(1)); // [S]
+    var isSeen = tf.math.lessEqual(keys, tf.expandDims(at, tf.constant(1)));
+    return tf.dtypes.cast(isSeen, a.type());
   }
 
   /** Weights of scores, {@code [B, H, L, S]}; 0 where a query may not see a key. */

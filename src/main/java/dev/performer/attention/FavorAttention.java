@@ -33,7 +33,13 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
 
   /** Attention with a projection {@code [M, D]}, whose M counts whatever {@code features()} is. */
   public static FavorAttention of(FavorConfig config, Operand<? extends TNumber> projection) {
-    return new FavorAttention(config, FeatureMap.of(config, projection));
+    return of(config, projection, null);
+  }
+
+  /** The same; of its heads {@code calibration} says where features lie, null for nothing. */
+  public static FavorAttention of(
+      FavorConfig config, Operand<? extends TNumber> projection, Calibration calibration) {
+    return new FavorAttention(config, FeatureMap.of(config, projection, calibration));
   }
 
   /** How outputs are divided. */

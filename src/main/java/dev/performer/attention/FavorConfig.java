@@ -1,10 +1,7 @@
 package dev.performer.attention;
 
 import static dev.performer.PerformerException.require;
-import static java.util.Objects.requireNonNullElse;
 
-import com.fasterxml.jackson.annotation.JsonAutoDetect;
-import com.fasterxml.jackson.annotation.JsonAutoDetect.Visibility;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import dev.performer.PerformerException;
@@ -14,11 +11,8 @@ import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.attention.projection.ProjectionDraw;
 import dev.performer.attention.projection.ProjectionMatrix;
-import dev.performer.attention.projection.Threefry;
-import java.util.Objects;
+import java.util.List;
 import java.util.Optional;
-import java.util.function.Consumer;
-import java.util.stream.Stream;
 
 /**
  * How FAVOR+ attends; everything but the projection matrix itself. JSON, YAML, gin, the command
@@ -43,8 +37,12 @@ import java.util.stream.Stream;
  * @param renormalize whether outputs are divided at all
  * @param exactHeads how many heads, the first ones, attend exactly
  * @param maskKeys whether padded keys are left out
+ * @param window W: keys at most so far from a query have their exact softmax weight, and those
+ *     before it only where attention is causal; 0 is no window
+ * @param sinks keys that have it for all queries: the n-th that counts, from 0, or the n-th last,
+ *     from −1; beside features
  */
-@JsonDeserialize(builder = FavorConfig.FavorKeys.class)
+@JsonDeserialize(builder = FavorKeys.class)
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record FavorConfig(
     Kernel kernel,
@@ -61,9 +59,13 @@ public record FavorConfig(
     Double denominatorEpsilon,
     boolean renormalize,
     int exactHeads,
-    boolean maskKeys) {
+    boolean maskKeys,
+    int window,
+    List<Integer> sinks) {
   /** The number of directions where none is given and the kernel needs a projection. */
   public static final int DEFAULT_FEATURES = 256;
+
+  private static final String FOREIGN = "kernel %s has no form in convention %s; use %s";
 
   /** Checks. @throws PerformerException if the parts do not go together */
   public FavorConfig {
@@ -76,10 +78,35 @@ public record FavorConfig(
         "kernel %s takes statistics of the whole sequence and cannot be causal; use %s or %s";
     boolean isPossible = !causal || !meant.isBidirectionalOnly();
     require(isPossible, message, kernel, Kernel.DEFAULT, Kernel.CLOSEST);
+    require(convention.has(meant), FOREIGN, kernel, convention, Convention.PERFORMER);
     boolean needsNone = features > 0 || !meant.isSoftmax() || convention.bareSoftmax();
     require(needsNone, "kernel %s needs a projection; set features above 0", kernel);
     boolean redraws = features > 0 || redrawEvery == 0;
     require(redraws, "redrawEvery needs a projection; set features above 0");
+    notNegative("window", window);
+    sinks = List.copyOf(sinks);
+    if (window > 0 || !sinks.isEmpty()) {
+      requireScale(kernel, convention, renormalize);
+      requireSinks(sinks, causal);
+    }
+  }
+
+  private static void requireScale(Kernel kernel, Convention convention, boolean renormalize) {
+    require(
+        Kernel.unbiased().contains(kernel) && convention.equals(Convention.PERFORMER),
+        "window and sinks add exact softmax weights, so they need a kernel that estimates them, one of %s, and convention %s; not kernel %s, convention %s",
+        Kernel.unbiased(),
+        Convention.PERFORMER,
+        kernel,
+        convention);
+    require(renormalize, "window and sinks share one denominator, so they need renormalize: true");
+  }
+
+  private static void requireSinks(List<Integer> sinks, boolean causal) {
+    long distinct = sinks.stream().distinct().count();
+    require(distinct == sinks.size(), "sinks has a key twice: %s", sinks);
+    boolean isBehind = causal && sinks.stream().anyMatch(n -> n < 0);
+    require(!isBehind, "sinks of causal attention count from the begin, from 0, not %s", sinks);
   }
 
   private static void notNegative(String key, int value) {
@@ -113,7 +140,9 @@ public record FavorConfig(
         .denominatorEpsilon(denominatorEpsilon)
         .renormalize(renormalize)
         .exactHeads(exactHeads)
-        .maskKeys(maskKeys);
+        .maskKeys(maskKeys)
+        .window(window)
+        .sinks(sinks);
   }
 
   /** Another convention, with its draw and its treatment of padding. */
@@ -132,6 +161,11 @@ public record FavorConfig(
   /** The same as layer {@code i} has it: with the seed of its own projection. */
   public FavorConfig ofLayer(int layer) {
     return draw.isPerLayer() ? toBuilder().seed(seed + layer).build() : this;
+  }
+
+  /** Whether some keys have their exact softmax weight beside the features' estimate. */
+  public boolean hasBand() {
+    return window > 0 || !sinks.isEmpty();
   }
 
   /** Whether there is a projection matrix. */
@@ -188,198 +222,5 @@ public record FavorConfig(
     var rule = convention.generalized();
     double own = epsilon == null ? rule.epsilon() : epsilon;
     return rule.epsilonFor().contains(zeros) ? own : 0;
-  }
-
-  /**
-   * What is given of a {@link FavorConfig}; the rest has its defaults when it is built. An argument
-   * of null is the same as not calling the method.
-   */
-  @JsonAutoDetect(fieldVisibility = Visibility.ANY)
-  public static class FavorKeys {
-    Kernel kernel;
-    Convention convention;
-    Boolean causal;
-    Integer features;
-    Directions directions;
-    Lengths lengths;
-    ProjectionDraw draw;
-    Long seed;
-    Integer redrawEvery;
-    Integer chunk;
-    Double epsilon;
-    Double denominatorEpsilon;
-    Boolean renormalize;
-    Integer exactHeads;
-    Boolean maskKeys;
-    private transient Threefry.Stream threefry;
-    private transient Double numericalStabilizer;
-
-    protected FavorKeys() {}
-
-    public FavorKeys kernel(Kernel value) {
-      return given(value, v -> kernel = v);
-    }
-
-    public FavorKeys convention(Convention value) {
-      return given(value, v -> convention = v);
-    }
-
-    public FavorKeys causal(Boolean value) {
-      return given(value, v -> causal = v);
-    }
-
-    public FavorKeys features(Integer value) {
-      return given(value, v -> features = v);
-    }
-
-    public FavorKeys directions(Directions value) {
-      return given(value, v -> directions = v);
-    }
-
-    public FavorKeys lengths(Lengths value) {
-      return given(value, v -> lengths = v);
-    }
-
-    public FavorKeys draw(ProjectionDraw value) {
-      return given(value, v -> draw = v);
-    }
-
-    /** Which of JAX's random streams draws; other draws have none. */
-    public FavorKeys threefry(Threefry.Stream value) {
-      return given(value, v -> threefry = v);
-    }
-
-    public FavorKeys seed(Long value) {
-      return given(value, v -> seed = v);
-    }
-
-    public FavorKeys redrawEvery(Integer value) {
-      return given(value, v -> redrawEvery = v);
-    }
-
-    public FavorKeys chunk(Integer value) {
-      return given(value, v -> chunk = v);
-    }
-
-    public FavorKeys epsilon(Double value) {
-      return given(value, v -> epsilon = v);
-    }
-
-    public FavorKeys denominatorEpsilon(Double value) {
-      return given(value, v -> denominatorEpsilon = v);
-    }
-
-    /**
-     * Google's argument of that name: in its JAX code the guard of the denominator and, for softmax
-     * features, their ε; elsewhere ε.
-     */
-    public FavorKeys numericalStabilizer(Double value) {
-      return given(value, v -> numericalStabilizer = v);
-    }
-
-    public FavorKeys renormalize(Boolean value) {
-      return given(value, v -> renormalize = v);
-    }
-
-    public FavorKeys exactHeads(Integer value) {
-      return given(value, v -> exactHeads = v);
-    }
-
-    public FavorKeys maskKeys(Boolean value) {
-      return given(value, v -> maskKeys = v);
-    }
-
-    /** As given, or null; so are those below. */
-    public Kernel kernel() {
-      return kernel;
-    }
-
-    public Convention convention() {
-      return convention;
-    }
-
-    public Boolean causal() {
-      return causal;
-    }
-
-    public Integer features() {
-      return features;
-    }
-
-    public Long seed() {
-      return seed;
-    }
-
-    /** Whether any key of FAVOR+ is given; {@code causal} is one of every attention. */
-    public boolean isGiven() {
-      return Stream.of(
-              kernel, convention,
-              features, directions,
-              lengths, draw,
-              seed, redrawEvery,
-              chunk, epsilon,
-              denominatorEpsilon, renormalize,
-              exactHeads, maskKeys)
-          .anyMatch(Objects::nonNull);
-    }
-
-    /** What this gives, over what {@code base} gives. */
-    public FavorKeys over(FavorKeys base) {
-      return base.kernel(kernel)
-          .convention(convention)
-          .causal(causal)
-          .features(features)
-          .directions(directions)
-          .lengths(lengths)
-          .draw(draw)
-          .threefry(threefry)
-          .seed(seed)
-          .redrawEvery(redrawEvery)
-          .chunk(chunk)
-          .epsilon(epsilon)
-          .denominatorEpsilon(denominatorEpsilon)
-          .numericalStabilizer(numericalStabilizer)
-          .renormalize(renormalize)
-          .exactHeads(exactHeads)
-          .maskKeys(maskKeys);
-    }
-
-    /** The description. @throws PerformerException if it has no kernel or parts do not fit */
-    public FavorConfig build() {
-      require(kernel != null, "FAVOR+ needs a kernel, such as %s", Kernel.DEFAULT);
-      Convention c = convention == null ? Convention.PERFORMER : convention;
-      Kernel meant = c.resolve(kernel);
-      ProjectionDraw drawn = draw == null ? c.draw() : draw;
-      Double e = epsilon;
-      Double guard = denominatorEpsilon;
-      if (numericalStabilizer != null) {
-        boolean guards = c.denominator(kernel) instanceof Denominator.AddNearZero;
-        e = guards && !meant.isSoftmax() ? e : numericalStabilizer;
-        guard = guards ? numericalStabilizer : guard;
-      }
-      return new FavorConfig(
-          kernel,
-          c,
-          requireNonNullElse(causal, false),
-          requireNonNullElse(features, meant.isSoftmax() ? DEFAULT_FEATURES : 0),
-          requireNonNullElse(directions, Directions.ORTHOGONAL),
-          requireNonNullElse(lengths, Lengths.CHI),
-          threefry == null ? drawn : drawn.withStream(threefry),
-          requireNonNullElse(seed, 0L),
-          requireNonNullElse(redrawEvery, 0),
-          requireNonNullElse(chunk, 0),
-          e,
-          guard,
-          requireNonNullElse(renormalize, true),
-          requireNonNullElse(exactHeads, 0),
-          requireNonNullElse(maskKeys, c.masksKeys()));
-    }
-
-    private <T> FavorKeys given(T value, Consumer<T> key) {
-      if (value != null) {
-        key.accept(value);
-      }
-      return this;
-    }
   }
 }

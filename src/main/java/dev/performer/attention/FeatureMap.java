@@ -2,6 +2,7 @@ package dev.performer.attention;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention.Stabilizer;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -16,12 +17,24 @@ import org.tensorflow.types.family.TNumber;
  */
 @FunctionalInterface
 public interface FeatureMap {
-  /** φ of queries, {@code [B, H, L, R]}, and of keys, {@code [B, H, S, R]}. */
-  record Features<T extends TFloating>(Operand<T> queries, Operand<T> keys) {
+  /**
+   * φ of queries, {@code [B, H, L, R]}, and of keys, {@code [B, H, S, R]}.
+   *
+   * @param logScale makes the logarithm of the factor of a query that is left out, {@code [B, H, L,
+   *     1]}: φ(q)·φ(k) has the mean {@code exp(q·k/√D + logScale)} for every key; null where the
+   *     map does not estimate softmax
+   */
+  record Features<T extends TFloating>(
+      Operand<T> queries, Operand<T> keys, Supplier<Operand<T>> logScale) {
+    /** Of another kernel than softmax, or with statistics that have no such factor. */
+    public Features(Operand<T> queries, Operand<T> keys) {
+      this(queries, keys, null);
+    }
+
     /** With φ(k) multiplied by a key mask, {@code [B, S]}, 1 = keep. */
     public Features<T> masked(Ops tf, Operand<T> keyMask) {
       Operand<T> column = LinearAttention.maskColumn(tf, keyMask); // [B, 1, S, 1]
-      return new Features<>(queries, tf.math.mul(keys, column));
+      return new Features<>(queries, tf.math.mul(keys, column), logScale);
     }
   }
 
@@ -52,6 +65,12 @@ public interface FeatureMap {
    * @throws PerformerException if a softmax kernel has no projection
    */
   static FeatureMap of(FavorConfig config, Operand<? extends TNumber> projection) {
+    return of(config, projection, null);
+  }
+
+  /** The same; of a layer's heads {@code calibration} says where features lie, null for nothing. */
+  static FeatureMap of(
+      FavorConfig config, Operand<? extends TNumber> projection, Calibration calibration) {
     Convention convention = config.convention();
     Kernel.Form form = config.meantKernel().form();
     boolean isTrigonometric = form instanceof Kernel.Trigonometric;
@@ -60,7 +79,9 @@ public interface FeatureMap {
     String message = "kernel %s needs a projection with convention %s; give one or set features";
     PerformerException.require(
         projection != null || mayBeBare, message, config.kernel(), convention);
-    if (form instanceof Kernel.PlusPlus) {
+    if (form instanceof Kernel.Sderf) {
+      return new SderfFeatures(config, projection, calibration);
+    } else if (form instanceof Kernel.PlusPlus) {
       if (projection != null) {
         return new PlusPlusFeatures(config, projection);
       }

@@ -48,9 +48,24 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
     Operand<T> halfNorms = a.times(a.squaredNorm(k), 0.5);
     Operand<T> shift = tf.math.add(halfNorms, tf.math.mul(tf.math.square(slope), lengths));
     Operand<T> v = tf.math.sub(tf.math.mul(slope, a.rowsTimes(k, matrix)), shift);
+    Operand<T> left = max;
+    Operand<T> largest = largest(a, v, keyMask);
     return new Features<>(
-        a.plus(tf.math.exp(tf.math.sub(u, max)), epsilon),
-        a.plus(tf.math.exp(belowLargest(a, v, keyMask)), epsilon));
+        a.plus(tf.math.exp(tf.math.sub(u, left)), epsilon),
+        a.plus(tf.math.exp(belowLargest(a, v, largest)), epsilon),
+        () -> logScale(a, q, tf.math.add(left, largest), slope));
+  }
+
+  /** Of M products of features without their factor {@code (1−4A)^(D/2) exp(2AD)}. */
+  private <T extends TFloating> Operand<T> logScale(
+      Algebra<T> a, Operand<T> q, Operand<T> shift, Operand<T> slope) {
+    Ops tf = a.tf();
+    long headSize = Algebra.size(q, -1, "the head size");
+    Operand<T> factor = a.times(tf.math.log(slope), -headSize); // −log (1−4A)^(D/2)
+    Operand<T> outside = a.times(a.plus(tf.math.square(slope), -1), headSize / 2.0); // −2AD
+    Operand<T> norms = a.times(a.squaredNorm(q), 0.5); // [B, H, L, 1]
+    Operand<T> constant = a.plus(tf.math.add(factor, outside), Math.log(features(headSize)));
+    return tf.math.add(tf.math.sub(norms, shift), constant);
   }
 
   private <T extends TFloating> Operand<T> stabilized(
@@ -79,6 +94,11 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
    * are not bounded by themselves. Padded keys are held at 0, so that they stay finite.
    */
   private static <T extends TFloating> Operand<T> belowLargest(
+      Algebra<T> a, Operand<T> exponent, Operand<T> largest) {
+    return a.tf().math.minimum(a.tf().math.sub(exponent, largest), a.constant(0));
+  }
+
+  private static <T extends TFloating> Operand<T> largest(
       Algebra<T> a, Operand<T> exponent, Operand<T> keyMask) {
     Ops tf = a.tf();
     Operand<T> candidates = exponent;
@@ -86,8 +106,7 @@ record PlusPlusFeatures(FavorConfig config, Operand<? extends TNumber> projectio
       Operand<T> padding = a.plus(LinearAttention.maskColumn(tf, keyMask), -1); // -1 or 0
       candidates = tf.math.add(exponent, a.times(padding, 1e30));
     }
-    var max = tf.stopGradient(a.max(candidates, Convention.Maximum.LENGTH_AND_FEATURES.axes()));
-    return tf.math.minimum(tf.math.sub(exponent, max), a.constant(0));
+    return tf.stopGradient(a.max(candidates, Convention.Maximum.LENGTH_AND_FEATURES.axes()));
   }
 
   /**

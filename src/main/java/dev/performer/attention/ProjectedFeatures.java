@@ -34,7 +34,20 @@ interface ProjectedFeatures extends FeatureMap {
     default <T extends TFloating> Features<T> map(
         Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
       Algebra<T> a = Algebra.of(tf, queries);
-      return new Features<>(side(a, queries, true), side(a, keys, false));
+      return new Features<>(
+          side(a, queries, true),
+          side(a, keys, false),
+          estimatesSoftmax() ? () -> logScale(a, queries) : null);
+    }
+
+    /** Whether there is a {@link Features#logScale}. */
+    default boolean estimatesSoftmax() {
+      return false;
+    }
+
+    /** The factor of queries that is left out: none here. */
+    default <T extends TFloating> Operand<T> logScale(Algebra<T> a, Operand<T> queries) {
+      return null;
     }
   }
 
@@ -90,6 +103,20 @@ interface ProjectedFeatures extends FeatureMap {
         return a.times(waves, ratio); // the factor of a query cancels in the division
       }
       return tf.math.mul(waves, a.times(tf.math.exp(bounded), ratio));
+    }
+
+    @Override
+    public boolean estimatesSoftmax() {
+      return config.convention().softmax().stabilizer() instanceof Stabilizer.Centred
+          && config.renormalize();
+    }
+
+    /** {@code −|q'|²/2}. */
+    @Override
+    public <T extends TFloating> Operand<T> logScale(Algebra<T> a, Operand<T> queries) {
+      double scale =
+          config.convention().softmax().scale().of(Algebra.size(queries, -1, "the head size"));
+      return a.times(a.squaredNorm(queries), -scale * scale / 2); // [B, H, L, 1]
     }
   }
 

@@ -4,7 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorConfig.FavorKeys;
+import dev.performer.attention.FavorKeys;
 import dev.performer.data.StrictJson;
 import java.nio.file.Path;
 

@@ -5,7 +5,7 @@ import static dev.performer.checkpoint.GinConfig.words;
 import dev.performer.PerformerException;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorConfig.FavorKeys;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.projection.Projection.Directions;

@@ -3,7 +3,7 @@ package dev.performer.checkpoint;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorConfig.FavorKeys;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.Kernel.Code;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;

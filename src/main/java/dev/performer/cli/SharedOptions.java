@@ -4,7 +4,7 @@ import static dev.performer.PerformerException.require;
 import static dev.performer.cli.PerformerCommand.requireUsage;
 
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorConfig.FavorKeys;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.data.BatchSize;

@@ -8,7 +8,7 @@ import com.fasterxml.jackson.annotation.JsonValue;
 import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import com.fasterxml.jackson.databind.annotation.JsonPOJOBuilder;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorConfig.FavorKeys;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.modelgarden.KernelAttentionConfig;
 import dev.performer.attention.modelgarden.KernelAttentionConfig.CausalWindowed;
@@ -128,7 +128,7 @@ public sealed interface AttentionConfig {
 
   /** Whether keys are another sequence's than queries, as cross attention needs. */
   default boolean takesOtherKeys() {
-    return !(this instanceof Reformer);
+    return !(this instanceof Reformer || this instanceof Favor f && f.config().window() > 0);
   }
 
   /** The kernel that is estimated, or softmax itself. */

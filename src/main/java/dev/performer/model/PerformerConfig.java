@@ -168,7 +168,8 @@ public record PerformerConfig(
       attention.get(0).withCausality(true); // or refuses
     }
     var cross = crossAttention == null ? attention.get(0) : crossAttention;
-    String own = "reformer attends to its own sequence only; set crossAttention to another";
+    String own =
+        "reformer and attention with a window attend to their own sequence only; set crossAttention to another";
     require(!isPair || cross.takesOtherKeys(), own);
   }
 

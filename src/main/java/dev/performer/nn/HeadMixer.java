@@ -1,10 +1,9 @@
 package dev.performer.nn;
 
-import static dev.performer.PerformerException.require;
 import static dev.performer.attention.Attention.swapPositionsAndHeads;
 
 import dev.performer.attention.Attention.Projected;
-import dev.performer.attention.Convention;
+import dev.performer.attention.Calibration;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
@@ -17,7 +16,10 @@ import java.util.List;
 import java.util.function.Function;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Gradients;
+import org.tensorflow.op.core.OneHot;
 import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
 
 /** How heads mix values; between the dense layers of {@link MultiHeadAttention}. */
 public sealed interface HeadMixer {
@@ -31,11 +33,36 @@ public sealed interface HeadMixer {
   Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop);
 
   /**
-   * The weights of the values, {@code [B, H, L, S]}; those of {@code x} may be null.
+   * Rows of the matrix that mixes values: the weights of all values in the outputs of some queries,
+   * {@code [B, H, n, S]}. Outputs are linear in the values, so a row is an output's gradient by
+   * them, which takes no more memory than the mixing itself.
    *
-   * @throws dev.performer.PerformerException if there is no such matrix
+   * @param x its values may be null
+   * @param at positions of queries, {@code [n]}
+   * @param once gets what does not depend on {@code at}
    */
-  Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask);
+  default Operand<TFloat32> weights(
+      Ops tf,
+      Projected x,
+      Operand<TFloat32> keyMask,
+      Operand<TInt32> at,
+      List<Operand<TFloat32>> once) {
+    int channels = (int) Algebra.size(at, 0, "the number of rows"); // each for one of them
+    var sizes = List.of(Algebra.sizes(tf, x.keys(), 0, 3), tf.array(channels));
+    Operand<TFloat32> values = tf.fill(tf.concat(sizes, tf.constant(0)), tf.constant(0f));
+    var given = new Projected(x.queries(), x.keys(), values);
+    Mixed mixed = mix(tf, given, keyMask, Dropout.none());
+    Operand<TFloat32> out = mixed.rest(); // [B, H, L, n]
+    if (mixed.begin() != null) {
+      out = tf.concat(List.of(mixed.begin(), out), tf.constant(2));
+    }
+    var length = tf.squeeze(LinearAttention.length(tf, x.queries()));
+    var chosen = tf.oneHot(at, length, tf.constant(1f), tf.constant(0f), OneHot.axis(0L)); // [L, n]
+    var ofOut = Gradients.dx(List.of(tf.broadcastTo(chosen, tf.shape(out))));
+    Operand<TFloat32> columns = // [B, H, S, n]
+        tf.gradients(List.of(out), List.of(values), ofOut).dy(0);
+    return tf.linalg.transpose(columns, tf.array(0, 1, 3, 2));
+  }
 
   /** Whether the first queries have an output layer of their own. */
   default boolean hasBegin() {
@@ -57,18 +84,35 @@ public sealed interface HeadMixer {
       if (!maskQueries && (!drop.isActive() || dropout == 0)) {
         return new Mixed(null, attention.attend(tf, x.queries(), x.keys(), x.values(), keyMask));
       }
-      var weights = drop.apply(tf, weights(tf, x, keyMask), dropout);
+      Operand<TFloat32> all = attention.weights(tf, x.queries(), x.keys(), keyMask);
+      var weights = drop.apply(tf, evened(tf, all, x, keyMask, keyMask), dropout);
       return new Mixed(null, Algebra.of(tf, weights).matMul(weights, x.values()));
     }
 
     @Override
-    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
-      Operand<TFloat32> weights = attention.weights(tf, x.queries(), x.keys(), keyMask);
+    public Operand<TFloat32> weights(
+        Ops tf,
+        Projected x,
+        Operand<TFloat32> keyMask,
+        Operand<TInt32> at,
+        List<Operand<TFloat32>> once) {
+      Operand<TFloat32> some = tf.gather(x.queries(), at, tf.constant(2));
+      var weights = attention.weights(tf, some, x.keys(), keyMask, at);
+      var real = keyMask == null ? null : tf.gather(keyMask, at, tf.constant(1));
+      return evened(tf, weights, x, keyMask, real);
+    }
+
+    /** In Flax a row of a padded query holds the same large negative number everywhere. */
+    private Operand<TFloat32> evened(
+        Ops tf,
+        Operand<TFloat32> weights,
+        Projected x,
+        Operand<TFloat32> keyMask,
+        Operand<TFloat32> queryMask) {
       if (!maskQueries || keyMask == null) {
         return weights;
       }
-      // In Flax a row of a padded query holds the same large negative number everywhere.
-      Operand<TFloat32> real = LinearAttention.maskColumn(tf, keyMask); // [B, 1, L, 1]
+      Operand<TFloat32> real = LinearAttention.maskColumn(tf, queryMask); // [B, 1, n, 1]
       var length = tf.gather(tf.shape(x.keys()), tf.constant(2), tf.constant(0));
       var padding = tf.math.sub(tf.constant(1f), real);
       var even = tf.math.div(padding, tf.dtypes.cast(length, TFloat32.class)); // [B, 1, L, 1]
@@ -76,11 +120,23 @@ public sealed interface HeadMixer {
     }
   }
 
-  /** FAVOR+, exact attention in the first heads if wanted; projection {@code [M, D]}, or null. */
-  record Favor(FavorConfig config, Variable projection, int heads) implements HeadMixer {
-    /** FAVOR+ with the projection as it is read here. */
+  /**
+   * FAVOR+, exact attention in the first heads if wanted; projection {@code [M, D]}, or null, and
+   * the calibration of all heads where the kernel has one.
+   */
+  record Favor(FavorConfig config, Variable projection, HeadCalibration calibration, int heads)
+      implements HeadMixer {
+    /** FAVOR+ of some heads with the projection as it is read here. */
+    public FavorAttention attention(Ops tf, int first, int count) {
+      Operand<TFloat32> p = projection == null ? null : projection.read(tf);
+      Calibration of = calibration == null ? null : calibration.read(tf);
+      return FavorAttention.of(
+          config, p, of == null || count == heads ? of : of.some(tf, first, count));
+    }
+
+    /** FAVOR+ of the heads that are not exact. */
     public FavorAttention attention(Ops tf) {
-      return FavorAttention.of(config, projection == null ? null : projection.<TFloat32>read(tf));
+      return attention(tf, config.exactHeads(), heads - config.exactHeads());
     }
 
     @Override
@@ -97,13 +153,19 @@ public sealed interface HeadMixer {
     }
 
     @Override
-    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
-      var exact = new ExactAttention(config.causal());
+    public Operand<TFloat32> weights(
+        Ops tf,
+        Projected x,
+        Operand<TFloat32> keyMask,
+        Operand<TInt32> at,
+        List<Operand<TFloat32>> once) {
+      var exact = new Exact(new ExactAttention(config.causal()), false, 0);
+      Operand<TFloat32> kept = favorMask(keyMask);
       return joined(
           tf,
           x,
-          p -> exact.weights(tf, p.queries(), p.keys(), keyMask),
-          p -> favorWeights(tf, p.queries(), p.keys(), favorMask(keyMask)));
+          p -> exact.weights(tf, p, keyMask, at, once),
+          p -> favorWeights(tf, p, kept, at, once));
     }
 
     /** Exact attention in the first heads, FAVOR+ in the others. */
@@ -126,18 +188,25 @@ public sealed interface HeadMixer {
       return config.maskKeys() ? keyMask : null;
     }
 
-    /** {@code φ(q)·φ(k)} over its sum, {@code [B, H, L, S]}. */
+    /** {@code φ(q)·φ(k)} over its sum, {@code [B, H, n, S]}. */
     private Operand<TFloat32> favorWeights(
-        Ops tf, Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> keyMask) {
-      Algebra<TFloat32> a = Algebra.of(tf, queries);
+        Ops tf,
+        Projected x,
+        Operand<TFloat32> keyMask,
+        Operand<TInt32> at,
+        List<Operand<TFloat32>> once) {
+      Algebra<TFloat32> a = Algebra.of(tf, x.queries());
       FavorAttention attention = attention(tf);
-      var features = attention.featureMap().map(tf, queries, keys, keyMask);
+      var features = attention.featureMap().map(tf, x.queries(), x.keys(), keyMask);
       if (keyMask != null) {
         features = features.masked(tf, keyMask);
       }
-      Operand<TFloat32> products = a.matMulTransposed(features.queries(), features.keys());
+      once.addAll(List.of(features.queries(), features.keys()));
+      Operand<TFloat32> some = tf.gather(features.queries(), at, tf.constant(2)); // [B, H, n, R]
+      Operand<TFloat32> products = a.matMulTransposed(some, features.keys());
       if (config.causal()) {
-        products = tf.linalg.bandPart(products, tf.constant(-1L), tf.constant(0L));
+        var seen = ExactAttention.upTo(a, at, LinearAttention.length(tf, x.keys())); // [n, S]
+        products = tf.math.mul(products, seen);
       }
       return attention.denominator().divide(tf, products, a.sum(products, -1));
     }
@@ -164,22 +233,6 @@ public sealed interface HeadMixer {
     }
 
     @Override
-    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
-      boolean isLinear = config.mixing() instanceof KernelAttentionConfig.Linear;
-      require(
-          isLinear && !hasBegin() && !config.scaleByLength(),
-          "attention maps of modelGarden attention exist only without isShortSeq, useCausalWindowed, beginKernel and scaleByLength");
-      Convention convention = Convention.MODEL_GARDEN;
-      if (config.scale().isPresent()) {
-        double side = Math.sqrt(config.scale().getAsDouble());
-        convention = convention.withScale(new Convention.Scale(side, 0));
-      }
-      FavorConfig favor = FavorConfig.of(config.kernel()).withConvention(convention);
-      favor = favor.withFeatures(config.numRandomFeatures());
-      return new Favor(favor, projection, heads).weights(tf, x, keyMask);
-    }
-
-    @Override
     public boolean hasBegin() {
       return config.beginKernel() > 0;
     }
@@ -190,25 +243,12 @@ public sealed interface HeadMixer {
       implements HeadMixer {
     @Override
     public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
-      return new Mixed(null, mixed(tf, x.queries(), x.values(), keyMask, drop));
-    }
-
-    private Operand<TFloat32> mixed(
-        Ops tf, Operand<TFloat32> q, Operand<TFloat32> v, Operand<TFloat32> mask, Dropout drop) {
       var rotations = projection == null ? null : projection.<TFloat32>read(tf);
       var attention = new ReformerAttention(config, causal, rotations);
-      return attention.attend(tf, q, v, mask, weights -> drop.apply(tf, weights, dropout));
-    }
-
-    /** What the attention makes of the unit vectors. */
-    @Override
-    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
-      Algebra<TFloat32> a = Algebra.of(tf, x.queries());
-      var length = LinearAttention.length(tf, x.queries());
-      Operand<TFloat32> ones = tf.fill(length, a.constant(1));
-      var sizes = List.of(Algebra.sizes(tf, x.queries(), 0, 2), length, length);
-      var unit = tf.broadcastTo(tf.linalg.tensorDiag(ones), tf.concat(sizes, tf.constant(0)));
-      return mixed(tf, x.queries(), unit, keyMask, Dropout.none());
+      var out =
+          attention.attend(
+              tf, x.queries(), x.values(), keyMask, weights -> drop.apply(tf, weights, dropout));
+      return new Mixed(null, out);
     }
 
     @Override
@@ -221,7 +261,7 @@ public sealed interface HeadMixer {
   record Linformer(Variable keys, Variable values, double dropout) implements HeadMixer {
     @Override
     public Mixed mix(Ops tf, Projected x, Operand<TFloat32> keyMask, Dropout drop) {
-      var attention = attention(tf);
+      var attention = new LinformerAttention(keys.<TFloat32>read(tf), values.<TFloat32>read(tf));
       var out =
           attention.attend(
               tf,
@@ -231,16 +271,6 @@ public sealed interface HeadMixer {
               keyMask,
               weights -> drop.apply(tf, weights, dropout));
       return new Mixed(null, out);
-    }
-
-    private LinformerAttention attention(Ops tf) {
-      return new LinformerAttention(keys.<TFloat32>read(tf), values.<TFloat32>read(tf));
-    }
-
-    /** The weights of mixtures, spread over the positions that these are made of. */
-    @Override
-    public Operand<TFloat32> weights(Ops tf, Projected x, Operand<TFloat32> keyMask) {
-      return attention(tf).spread(tf, x.queries(), x.keys(), keyMask);
     }
   }
 }

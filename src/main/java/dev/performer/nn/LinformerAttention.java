@@ -44,14 +44,6 @@ public record LinformerAttention(Operand<?> keyProjection, Operand<?> valueProje
     return a.matMul(onWeights.apply(weights), mixed); // [B, H, L, V]
   }
 
-  /** The weights of the values themselves, {@code [B, H, L, S]}, which do not sum to 1. */
-  <T extends TFloating> Operand<T> spread(
-      Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {
-    Algebra<T> a = Algebra.of(tf, queries);
-    Operand<T> columns = columns(a, valueProjection, keys, keyMask);
-    return a.matMul(weights(a, queries, keys, keyMask), columns);
-  }
-
   /** The weights of the mixtures, {@code [B, H, L, k]}. */
   private <T extends TFloating> Operand<T> weights(
       Algebra<T> a, Operand<T> queries, Operand<T> keys, Operand<T> keyMask) {

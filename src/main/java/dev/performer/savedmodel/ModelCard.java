@@ -7,8 +7,6 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
-import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.fasterxml.jackson.databind.util.StdConverter;
 import dev.performer.AtomicFiles;
 import dev.performer.PerformerException;
 import dev.performer.RegularFiles;
@@ -46,7 +44,7 @@ import org.tensorflow.TensorFlow;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record ModelCard(
     int formatVersion,
-    @JsonDeserialize(converter = ModelCard.AnyAttention.class) AttentionConfig attention,
+    @JsonDeserialize(converter = CardAttention.class) AttentionConfig attention,
     Vocabulary vocabulary,
     LanguageModel languageModel,
     TextEmbedding embedding,
@@ -336,24 +334,6 @@ public record ModelCard(
 
     private static String now() {
       return Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
-    }
-  }
-
-  /** Attention, which in old cards had keys of its own. */
-  static final class AnyAttention extends StdConverter<ObjectNode, AttentionConfig> {
-    @Override
-    public AttentionConfig convert(ObjectNode keys) {
-      ObjectNode now = keys.deepCopy();
-      if (now.path("exact").asBoolean()) {
-        now.remove("kernel");
-      }
-      var names = Map.of("projection", "directions", "rowLengths", "lengths");
-      for (String old : names.keySet()) {
-        if (now.has(old)) {
-          now.set(names.get(old), now.remove(old));
-        }
-      }
-      return StrictJson.bind(now, AttentionConfig.class, "attention");
     }
   }
 

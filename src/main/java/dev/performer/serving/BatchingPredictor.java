@@ -1,7 +1,5 @@
 package dev.performer.serving;
 
-import static dev.performer.PerformerException.require;
-
 import dev.performer.BusyException;
 import dev.performer.DeadlineException;
 import dev.performer.PerformerException;
@@ -12,11 +10,7 @@ import dev.performer.savedmodel.SideEffects;
 import dev.performer.savedmodel.SignatureRunner;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Deque;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -32,6 +26,7 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Runs signatures for many callers at a time: calls that arrive while others run are joined along
@@ -48,33 +43,31 @@ import java.util.concurrent.atomic.AtomicInteger;
  * pieces where rows are computed by themselves. Safe for use by many threads.
  */
 public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
-  private static final Object SERIAL = "calls that change variables";
   private static final int MOST_OUTPUT_CHOICES = 1000;
 
   private final SignatureRunner model;
   private final SavedModelDirectory directory;
   private final BatchOptions options;
   private final Optional<ModelCard> card;
-  private final int slots = Math.max(4, 2 * Runtime.getRuntime().availableProcessors());
   private final Map<List<Object>, JoinedCalls> signatures = new ConcurrentHashMap<>();
   private final ExecutorService workers = Executors.newCachedThreadPool(threads("predict"));
   private final ScheduledThreadPoolExecutor timer =
       new ScheduledThreadPoolExecutor(1, threads("predict-timer"));
 
-  // Guarded by this.
-  private final Map<Object, Lane> lanes = new LinkedHashMap<>();
-  private final Statistics.Counter counter = new Statistics.Counter();
-  private int running;
-  private boolean isSerialRunning;
-  private int waiting;
-  private long wakes = Long.MAX_VALUE; // when the timer looks for calls that waited long enough
-  private boolean isClosed;
+  private final CallQueue queue;
+  private final AtomicLong called = new AtomicLong();
+  private final AtomicLong runs = new AtomicLong();
 
   private BatchingPredictor(SignatureRunner model, BatchOptions options) {
     this.model = model;
     directory = model.directory();
     this.options = options;
     card = ModelCard.read(directory.path());
+    queue =
+        new CallQueue(
+            directory.path(),
+            options,
+            nanos -> timer.schedule(this::runNext, nanos, TimeUnit.NANOSECONDS));
     timer.setRemoveOnCancelPolicy(true);
     timer.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
     timer.setKeepAliveTime(10, TimeUnit.SECONDS);
@@ -102,37 +95,7 @@ public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
    * @param runs of the model
    * @param waiting calls that have not begun
    */
-  public record Statistics(long calls, long runs, int waiting) {
-    private static final class Counter {
-      long calls;
-      long runs;
-    }
-  }
-
-  private static final class Lane {
-    final Deque<Call> calls = new ArrayDeque<>();
-    int rows;
-  }
-
-  private static final class Call {
-    final JoinedCalls signature;
-    final Object lane;
-    final Map<String, NpyArray> inputs;
-    final int rows; // 0 if it runs alone whatever happens
-    final long arrived = System.nanoTime();
-    final CompletableFuture<Map<String, NpyArray>> result = new CompletableFuture<>();
-
-    Call(JoinedCalls signature, Map<String, NpyArray> inputs) {
-      this.signature = signature;
-      this.inputs = inputs;
-      rows = signature.rows(inputs);
-      lane = signature.isSerial() ? SERIAL : rows > 0 ? signature.lane(inputs) : signature;
-    }
-
-    boolean isJoined() {
-      return rows > 0 && signature.isJoined();
-    }
-  }
+  public record Statistics(long calls, long runs, int waiting) {}
 
   @Override
   public SavedModelDirectory directory() {
@@ -245,116 +208,22 @@ public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
 
   /** Whether the caller runs it now; else it waits, and runs in a thread of this object. */
   private boolean begin(Call call) {
-    List<Call> full;
-    synchronized (this) {
-      require(!isClosed, "%s is being closed", directory.path());
-      if (waiting == 0 && (running == 0 || !call.isJoined()) && mayRun(call)) {
-        started(call);
-        return true;
-      }
-      if (waiting >= options.maxQueue()) {
-        String text = "%s: %d calls wait already, which is the most; try again";
-        throw new BusyException(text.formatted(directory.path(), waiting));
-      }
-      Lane lane = lanes.computeIfAbsent(call.lane, key -> new Lane());
-      lane.calls.add(call);
-      lane.rows += call.rows;
-      waiting++;
-      full = next();
+    if (queue.begin(call)) {
+      return true;
     }
     call.result.whenComplete(
         (result, failure) -> {
           if (failure != null) {
-            withdraw(call);
+            queue.withdraw(call);
           }
         });
-    if (full != null) {
-      workers.execute(() -> runAndContinue(full));
-    }
-    return false;
-  }
-
-  private boolean mayRun(Call call) {
-    return running < slots && !(call.signature.isSerial() && isSerialRunning);
-  }
-
-  private void started(Call first) {
-    running++;
-    isSerialRunning |= first.signature.isSerial();
-  }
-
-  /** Takes a call that was cancelled, or whose deadline passed, out of the queue. */
-  private synchronized void withdraw(Call call) {
-    Lane lane = lanes.get(call.lane);
-    if (lane != null && lane.calls.remove(call)) {
-      removed(call, lane);
-    }
-  }
-
-  private void removed(Call call, Lane lane) {
-    lane.rows -= call.rows;
-    waiting--;
-    if (lane.calls.isEmpty()) {
-      lanes.remove(call.lane);
-    }
-  }
-
-  /** The calls that run next, if it is time and there is a place; the timer is set for others. */
-  private synchronized List<Call> next() {
-    long now = System.nanoTime();
-    long delay = options.maxDelay().toNanos();
-    Lane oldest = null;
-    long earliest = Long.MAX_VALUE; // that a lane's first call has waited long enough, from now
-    for (Lane lane : lanes.values()) {
-      Call first = lane.calls.peek();
-      if (mayRun(first)) {
-        long left = first.arrived + delay - now;
-        boolean isFull = lane.rows >= first.signature.mostRows(first.inputs, first.rows);
-        boolean isDue = running == 0 || !first.isJoined() || isFull || left <= 0;
-        boolean isOlder = oldest == null || first.arrived - oldest.calls.peek().arrived < 0;
-        oldest = isDue && isOlder ? lane : oldest;
-        earliest = isDue ? earliest : Math.min(earliest, left);
-      }
-    }
-    if (oldest == null) {
-      wakeIn(now, earliest);
-      return null;
-    }
-    return take(oldest);
-  }
-
-  private List<Call> take(Lane lane) {
-    List<Call> taken = new ArrayList<>();
-    Call first = lane.calls.peek();
-    int most = first.isJoined() ? first.signature.mostRows(first.inputs, first.rows) : 0;
-    int rows = 0;
-    do {
-      Call call = lane.calls.poll();
-      rows += call.rows;
-      removed(call, lane);
-      taken.add(call);
-    } while (first.isJoined() && !lane.calls.isEmpty() && rows + lane.calls.peek().rows <= most);
-    started(first);
-    return taken;
-  }
-
-  private void wakeIn(long now, long nanos) {
-    if (nanos != Long.MAX_VALUE && !isClosed && (wakes == Long.MAX_VALUE || now + nanos < wakes)) {
-      wakes = now + nanos;
-      timer.schedule(this::wake, nanos, TimeUnit.NANOSECONDS);
-    }
-  }
-
-  private void wake() {
-    synchronized (this) {
-      wakes = Long.MAX_VALUE;
-    }
     runNext();
+    return false;
   }
 
   /** Hands everything that is due to other threads. */
   private void runNext() {
-    for (List<Call> calls = next(); calls != null; calls = next()) {
+    for (List<Call> calls = queue.next(); calls != null; calls = queue.next()) {
       List<Call> due = calls;
       workers.execute(() -> runAndContinue(due));
     }
@@ -362,7 +231,7 @@ public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
 
   private void runAndRelease(List<Call> calls) {
     run(calls);
-    release(calls);
+    queue.release(calls);
     runNext();
   }
 
@@ -370,18 +239,10 @@ public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
     List<Call> due = calls;
     while (due != null) {
       run(due);
-      release(due);
-      due = next();
+      queue.release(due);
+      due = queue.next();
       runNext();
     }
-  }
-
-  private synchronized void release(List<Call> calls) {
-    running--;
-    if (calls.get(0).signature.isSerial()) {
-      isSerialRunning = false;
-    }
-    notifyAll();
   }
 
   /** Gives each call its result or failure. */
@@ -397,7 +258,8 @@ public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
       open.forEach(call -> call.result.completeExceptionally(e));
       return;
     }
-    count(open.size(), joined.isPresent() ? 1 : open.size());
+    called.addAndGet(open.size());
+    runs.addAndGet(joined.isPresent() ? 1 : open.size());
     for (int i = 0; i < open.size(); i++) {
       Call call = open.get(i);
       if (joined.isPresent()) {
@@ -419,42 +281,18 @@ public final class BatchingPredictor implements SignatureRunner, AutoCloseable {
     }
   }
 
-  private synchronized void count(int calls, int runs) {
-    counter.calls += calls;
-    counter.runs += runs;
-  }
-
   /** What was counted so far. */
-  public synchronized Statistics statistics() {
-    return new Statistics(counter.calls, counter.runs, waiting);
+  public Statistics statistics() {
+    return new Statistics(called.get(), runs.get(), queue.waiting());
   }
 
   /** Calls that wait fail; those that run end first. The model is not closed. */
   @Override
   public void close() {
-    List<Call> left = new ArrayList<>();
-    synchronized (this) {
-      isClosed = true;
-      lanes.values().forEach(lane -> left.addAll(lane.calls));
-      lanes.clear();
-      waiting = 0;
-    }
     String text = "%s was closed before the call began".formatted(directory.path());
-    left.forEach(call -> call.result.completeExceptionally(new PerformerException(text)));
+    queue.close().forEach(call -> call.result.completeExceptionally(new PerformerException(text)));
     timer.shutdownNow();
-    boolean isInterrupted = false;
-    synchronized (this) {
-      while (running > 0) {
-        try {
-          wait();
-        } catch (InterruptedException e) {
-          isInterrupted = true;
-        }
-      }
-    }
+    queue.awaitIdle();
     workers.shutdown();
-    if (isInterrupted) {
-      Thread.currentThread().interrupt();
-    }
   }
 }

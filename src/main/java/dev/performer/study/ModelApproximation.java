@@ -6,7 +6,7 @@ import static dev.performer.study.Table.format;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.attention.FavorConfig;
-import dev.performer.attention.FavorConfig.FavorKeys;
+import dev.performer.attention.FavorKeys;
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.chart.Chart;
 import dev.performer.chart.Chart.Layout;

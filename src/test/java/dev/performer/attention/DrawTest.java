@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.performer.PerformerException;
-import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.attention.LinearAttention.Denominator;
 import dev.performer.attention.projection.Projection.Directions;
 import dev.performer.attention.projection.Projection.Lengths;

@@ -3,7 +3,6 @@ package dev.performer.attention;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.performer.attention.FavorConfig.FavorKeys;
 import dev.performer.data.NpyArray;
 import dev.performer.testing.GraphRun;
 import dev.performer.testing.ReferenceCase;

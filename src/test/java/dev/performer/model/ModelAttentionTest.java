@@ -12,6 +12,7 @@ import dev.performer.model.Performer.Inputs;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.SmallModels.Built;
 import dev.performer.nn.Dropout;
+import dev.performer.nn.HeadMixer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -156,7 +157,10 @@ class ModelAttentionTest {
         "{task: masked-lm, %s, attention: {linformer: {rank: 3}}}",
         "{preset: bert, %s}",
         "{preset: protein-lm, %s}",
-        "{preset: kernel-encoder, %s, attention: {modelGarden: {numRandomFeatures: 8}}}"
+        "{preset: kernel-encoder, %s, attention: {modelGarden: {numRandomFeatures: 8}}}",
+        "{preset: kernel-encoder, %s, padId: 27, attention: {modelGarden: {numRandomFeatures: 8, scaleByLength: true}}}",
+        "{preset: kernel-encoder, %s, attention: {modelGarden: {isShortSeq: true, numRandomFeatures: 0}}}",
+        "{preset: kernel-encoder, %s, padId: null, attention: {modelGarden: {useCausalWindowed: true, causalChunkLength: 1, causalWindowLength: 3, numRandomFeatures: 8}}}"
       })
   void attentionMapsMixTheValues(String keys) {
     try (ModelRun run = new ModelRun(config(keys))) {
@@ -164,11 +168,11 @@ class ModelAttentionTest {
       built.feeds().put(built.inputs().tokens(), padded());
       for (int layer = 0; layer < 2; layer++) {
         Outputs.Layer of = built.out().layers().get(layer);
+        Operand<TInt32> all = run.tf.constant(new int[] {0, 1, 2, 3, 4, 5, 6});
+        var given = new Projected(of.queries(), of.keys(), null);
+        HeadMixer mixer = run.performer.attention(layer).mixer();
         Operand<TFloat32> map =
-            run.performer
-                .attention(layer)
-                .mixer()
-                .weights(run.tf, new Projected(of.queries(), of.keys(), null), built.out().mask());
+            mixer.weights(run.tf, given, built.out().mask(), all, new ArrayList<>());
         assertThat(run.shape(built.feeds(), map)).isEqualTo(Shape.of(2, 4, 7, 7));
         Operand<TFloat32> mixed =
             run.performer

@@ -114,14 +114,19 @@ class ProteinLmTest {
       Operand<TInt32> targets = run.ints();
       Operand<TFloat32> weights = run.floats(2);
       Outputs fast = run.performer.apply(run.tf, Inputs.of(tokens), Dropout.none());
+      Operand<TInt32> all =
+          run.tf.range(run.tf.constant(0), run.tf.constant(64), run.tf.constant(1));
       Outputs naive =
           run.performer.applyPiece(
               run.tf,
               tokens,
-              run.tf.range(run.tf.constant(0), run.tf.constant(64), run.tf.constant(1)),
+              all,
               (layer, of) ->
                   run.tf.train.batchMatMul(
-                      run.performer.attention(layer).mixer().weights(run.tf, of, null),
+                      run.performer
+                          .attention(layer)
+                          .mixer()
+                          .weights(run.tf, of, null, all, new ArrayList<>()),
                       of.values(),
                       TFloat32.class));
       List<String> names = run.trainable();
