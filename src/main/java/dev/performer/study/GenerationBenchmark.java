@@ -15,8 +15,12 @@ import dev.performer.graph.Tensors;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerSignatures;
+import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.ServingForm;
+import dev.performer.savedmodel.ServingGraph;
 import dev.performer.serving.TokenSteps;
+import dev.performer.study.TrainingBenchmark.Compute;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -39,9 +43,10 @@ import org.tensorflow.proto.RunMetadata;
  * trained one does.
  *
  * @param lengths where the prefix is computed again; the largest is how much is generated
+ * @param computes what weights are exported in; compiled steps are of training alone
  */
 public record GenerationBenchmark(
-    Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
+    Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions, List<Compute> computes)
     implements Benchmark<GenerationBenchmark.Case> {
   /** So many that a quarter differs measurably from another. */
   private static final int LEAST_TOKENS = 16;
@@ -57,6 +62,9 @@ public record GenerationBenchmark(
     boolean isFit = Collections.max(lengths) >= LEAST_TOKENS;
     String text = "generation is measured over at least %d tokens, not %s";
     PerformerException.require(isFit, text, LEAST_TOKENS, lengths);
+    computes = computes.stream().filter(compute -> compute != Compute.XLA).toList();
+    String compiled = "steps of generation are not compiled: their weights are plain or bfloat16";
+    PerformerException.require(!computes.isEmpty(), compiled);
   }
 
   /**
@@ -95,7 +103,7 @@ public record GenerationBenchmark(
       double first = ms[0];
       double last = ms[QUARTERS - 1];
       int rows = of.size.batch() * MORE;
-      String label = of.attention.label();
+      String label = of.name();
       double ratio = MORE * first / rowsMs;
       return new Measured(label, ms, first, last, last / first, rows, rowsMs, ratio, again, faster);
     }
@@ -110,7 +118,9 @@ public record GenerationBenchmark(
 
   @Override
   public List<Case> cases() {
-    return attentions.stream().map(a -> new Case(a, lengths, size, null)).toList();
+    return attentions.stream()
+        .flatMap(a -> computes.stream().map(c -> new Case(a, c, lengths, size, null)))
+        .toList();
   }
 
   /** Milliseconds a token in the first and last quarter, and of computing the prefix again. */
@@ -166,7 +176,12 @@ public record GenerationBenchmark(
   }
 
   /** Both ways with one attention, at all lengths. */
-  record Case(BenchmarkedAttention attention, List<Integer> lengths, Size size, Measured result)
+  record Case(
+      BenchmarkedAttention attention,
+      Compute compute,
+      List<Integer> lengths,
+      Size size,
+      Measured result)
       implements InTurns<Case> {
     private static final double START_SECONDS = 8;
     private static final double SHORTEST_SECONDS = 0.06;
@@ -174,7 +189,11 @@ public record GenerationBenchmark(
 
     @Override
     public String label() {
-      return attention.label() + ", " + tokens() + " tokens";
+      return name() + ", " + tokens() + " tokens";
+    }
+
+    private String name() {
+      return attention.label() + compute.suffix();
     }
 
     @Override
@@ -226,7 +245,7 @@ public record GenerationBenchmark(
 
     @Override
     public Case with(Map<String, Timing> timings) {
-      return new Case(attention, lengths, size, Measured.of(this, timings));
+      return new Case(attention, compute, lengths, size, Measured.of(this, timings));
     }
 
     /** Of weights once a token, and of states as they are in the middle of a quarter. */
@@ -242,14 +261,18 @@ public record GenerationBenchmark(
     }
 
     private Cost cost(int rows, int position) {
-      double weights = 0;
+      double numbers = rows * attention.stateSize(position, size);
+      double bytes = Float.BYTES * numbers;
       var config = PerformerConfig.of(attention.model(tokens(), size), label());
       for (var variable : Performer.shapes(config).entrySet()) {
-        boolean isTable = variable.getKey().startsWith("embeddings/"); // a row of it is read
-        weights += isTable ? 0 : variable.getValue().size();
+        if (!variable.getKey().startsWith("embeddings/")) { // a row of those is read
+          boolean isNarrow = compute == Compute.BFLOAT16 && variable.getKey().endsWith("/kernel");
+          double count = variable.getValue().size();
+          numbers += rows * count;
+          bytes += (isNarrow ? Short.BYTES : Float.BYTES) * count;
+        }
       }
-      double state = attention.stateSize(position, size);
-      Cost one = new Cost(2 * rows * (weights + state), Float.BYTES * (weights + rows * state));
+      Cost one = new Cost(2 * numbers, bytes);
       return one.times(tokensOfRun());
     }
 
@@ -274,6 +297,12 @@ public record GenerationBenchmark(
       try {
         Path model = folder.resolve("model");
         RandomModel.write(attention.model(tokens(), size), null, model);
+        if (compute == Compute.BFLOAT16) {
+          Path narrow = folder.resolve("bfloat16");
+          var form = ServingForm.AS_IS.in(ServingForm.Precision.BFLOAT16);
+          ServingGraph.export(SavedModelDirectory.open(model), form, narrow);
+          model = narrow;
+        }
         return new Opened(this, TokenSteps.open(model));
       } finally {
         AtomicFiles.discard(folder);

@@ -118,6 +118,7 @@ class GenerationBenchmarkTest {
   void badInput() {
     CommandLineRun.of("bench", "--generate", "--lengths", 8).failed(2, "--generate", "16");
     CommandLineRun.of("bench", "--generate", "--lengths", 0).failed(2, "--lengths");
+    CommandLineRun.of("bench", "--generate", "--compute", "xla").failed(2, "--compute", "bfloat16");
   }
 
   /** The default model and lengths; how the times compare is the benchmark's to show. */
