@@ -36,7 +36,7 @@ public record MultiHeadAttention(
         mixer,
         heads,
         headSize,
-        parameters.use() == Parameters.Use.CONSTANT);
+        parameters.constant());
   }
 
   /** The first half: queries of {@code x}, keys and values of {@code source}; rotation or null. */

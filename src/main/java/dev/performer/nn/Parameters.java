@@ -3,6 +3,7 @@ package dev.performer.nn;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.nn.Dense.Precision;
+import dev.performer.nn.Dense.Rows;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.function.Function;
@@ -12,24 +13,19 @@ import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
-/** Where layers get their variables from, what they compute in, and what for. */
-public record Parameters(Source source, String prefix, Precision precision, Use use) {
-  /** What becomes of the values. */
-  public enum Use {
-    /** An optimizer changes them: layers have gradients by hand where these are faster. */
-    LEARNED,
-    READ,
-    /** They are constants, so that what is made of them alone costs nothing. */
-    CONSTANT
-  }
-
+/**
+ * Where layers get their variables from, and what they compute in.
+ *
+ * @param rows few or many: values are constants, and what is made of them alone costs nothing
+ */
+public record Parameters(Source source, String prefix, Precision precision, Rows rows) {
   /** Makes or finds the variable of a full name. */
   public interface Source {
     Variable variable(String name, Shape shape, boolean trainable, Initializer initializer);
   }
 
   public static Parameters of(Source source) {
-    return new Parameters(source, "", Precision.FLOAT32, Use.READ);
+    return new Parameters(source, "", Precision.FLOAT32, Rows.ANY);
   }
 
   /** New variables to be learned; their first values are drawn in {@code tf}. */
@@ -37,37 +33,37 @@ public record Parameters(Source source, String prefix, Precision precision, Use 
     Source source =
         (name, shape, trainable, initializer) ->
             variables.create(name, shape, trainable, initializer.draw(tf, shape, seed, name));
-    return new Parameters(source, "", Precision.FLOAT32, Use.LEARNED);
+    return new Parameters(source, "", Precision.FLOAT32, Rows.LEARNED);
   }
 
   /** Variables that exist. */
   public static Parameters existing(Function<String, Variable> byName) {
-    return existing(byName, Use.READ);
+    return of((name, shape, trainable, initializer) -> byName.apply(name));
   }
 
   /** Variables that exist and are to be learned. */
   public static Parameters learned(Function<String, Variable> byName) {
-    return existing(byName, Use.LEARNED);
+    return new Parameters(existing(byName).source, "", Precision.FLOAT32, Rows.LEARNED);
   }
 
-  private static Parameters existing(Function<String, Variable> byName, Use use) {
-    Source source = (name, shape, trainable, initializer) -> byName.apply(name);
-    return new Parameters(source, "", Precision.FLOAT32, use);
+  /** Constants, as {@link Variable#ofValue} makes them, for few rows or many. */
+  public static Parameters constants(Function<String, Variable> byName, Rows rows) {
+    return new Parameters(existing(byName).source, "", Precision.FLOAT32, rows);
   }
 
-  /** Constants, as {@link Variable#ofValue} makes them. */
-  public static Parameters constants(Function<String, Variable> byName) {
-    return existing(byName, Use.CONSTANT);
+  /** Whether values are constants. */
+  public boolean constant() {
+    return rows.areOfConstants();
   }
 
   /** The variables below a name. */
   public Parameters in(String name) {
-    return new Parameters(source, prefix + name + "/", precision, use);
+    return new Parameters(source, prefix + name + "/", precision, rows);
   }
 
   /** The same for layers that compute in another precision. */
   public Parameters in(Precision other) {
-    return new Parameters(source, prefix, other, use);
+    return new Parameters(source, prefix, other, rows);
   }
 
   /** A variable that an optimizer may change. */
