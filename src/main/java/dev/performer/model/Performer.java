@@ -11,6 +11,7 @@ import dev.performer.graph.Variables;
 import dev.performer.model.PerformerConfig.Positions;
 import dev.performer.model.Stack.Blocks;
 import dev.performer.nn.Dense.Precision;
+import dev.performer.nn.Dense.Rows;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.HeadCalibration;
 import dev.performer.nn.MultiHeadAttention;
@@ -59,22 +60,28 @@ public final class Performer {
 
   /** Over variables that exist: restored ones, or stand-ins in the graph of a function. */
   public static Performer over(PerformerConfig config, Function<String, Variable> variables) {
-    return over(config, variables, Precision.FLOAT32);
+    return new Performer(config, Parameters.existing(variables), false, Precision.FLOAT32);
   }
 
   /**
-   * The same with dense layers of attention and MLPs in another precision. Embeddings, norms,
-   * features, sums, division and softmax, residuals and logits are float32 in any.
+   * The same to be learned, with dense layers of attention and MLPs in a precision. Embeddings,
+   * norms, features, sums, division and softmax, residuals and logits are float32 in any.
    */
-  public static Performer over(
+  public static Performer learned(
       PerformerConfig config, Function<String, Variable> variables, Precision precision) {
-    return new Performer(config, Parameters.existing(variables), false, precision);
+    return new Performer(config, Parameters.learned(variables), false, precision);
   }
 
-  /** The same over constants, which serves one model only: products with one input become one. */
+  /**
+   * The same over constants, for few rows at a time or many, which serves one model only: products
+   * with one input become one.
+   */
   public static Performer constant(
-      PerformerConfig config, Function<String, Variable> constants, Precision precision) {
-    return new Performer(config, Parameters.constants(constants), false, precision);
+      PerformerConfig config,
+      Function<String, Variable> constants,
+      Precision precision,
+      Rows rows) {
+    return new Performer(config, Parameters.constants(constants, rows), false, precision);
   }
 
   /** Names and shapes of all variables, projections included, in the order of their creation. */
@@ -235,7 +242,7 @@ public final class Performer {
   }
 
   /** Logits of hidden states, {@code [..., E]} to {@code [..., V]}; null without such a head. */
-  Operand<TFloat32> tokenLogits(Ops tf, Operand<TFloat32> hidden) {
+  public Operand<TFloat32> tokenLogits(Ops tf, Operand<TFloat32> hidden) {
     return heads.tokenLogits(tf, hidden);
   }
 
