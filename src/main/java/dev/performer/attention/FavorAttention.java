@@ -53,6 +53,9 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     if (isNarrow(queries.type())) {
       return widened(this, tf, queries, keys, values, keyMask);
     }
+    if (config.hasBand()) {
+      return new BandedAttention(config, featureMap).attend(tf, queries, keys, values, keyMask);
+    }
     var of = featureMap.map(tf, queries, keys, keyMask);
     return config.causal()
         ? causal(tf, of, values, keyMask, null)
@@ -96,6 +99,10 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     PerformerException.require(
         config.causal(), "attention that is not causal has no recurrent form");
     long features = featureMap.features(headSize);
+    if (config.hasBand()) {
+      var banded = new BandedAttention(config, featureMap);
+      return new BandedRecurrence(banded, heads, headSize, features, valueSize);
+    }
     if (!config.convention().couplesPositions(config.kernel())) {
       return new OfSums(this, heads, features, valueSize);
     }

@@ -159,6 +159,9 @@ public sealed interface HeadMixer {
         Operand<TFloat32> keyMask,
         Operand<TInt32> at,
         List<Operand<TFloat32>> once) {
+      if (config.hasBand()) {
+        return HeadMixer.super.weights(tf, x, keyMask, at, once);
+      }
       var exact = new Exact(new ExactAttention(config.causal()), false, 0);
       Operand<TFloat32> kept = favorMask(keyMask);
       return joined(
