@@ -123,12 +123,7 @@ public record CalibrationReport(int sequences, long tokens, int regularized, Lis
     if (own instanceof AttentionConfig.Favor favor) {
       return Trial.stored(favor.config(), layer, weights);
     }
-    FavorConfig favor =
-        FavorConversion.defaults()
-            .features(to.features())
-            .seed(to.seed())
-            .causal(to.causal())
-            .build();
+    FavorConfig favor = FavorConversion.defaults().over(to.toBuilder()).build();
     return new Trial(favor, favor.draw(size).orElseThrow().values());
   }
 
