@@ -198,8 +198,20 @@ class FavorConversionTest {
     Path report = folder.resolve("report.md");
     List<String> command =
         List.of(
-            "convert", from + "", "--attention", "favor", "--calibrate", data + "", "--features",
-            "16", "--layers", "1-2", "--report", report + "", "--output", to + "");
+            "convert",
+            from + "",
+            "--attention",
+            "favor",
+            "--calibrate",
+            data + "",
+            "--features",
+            "16",
+            "--layers",
+            "1-2",
+            "--report",
+            report + "",
+            "--output",
+            to + "");
     assertThat(Main.execute(command.toArray(String[]::new))).isZero();
     var saved = PerformerModels.load(to);
     assertThat(saved.config().attentionOf(0)).isEqualTo(CONFIG.attentionOf(0));
@@ -208,25 +220,16 @@ class FavorConversionTest {
     assertThat(saved.card().provenance().assumptions())
         .anyMatch(n -> n.contains("calibrated on 240 tokens"));
     assertThat(report).content().hasLineCount(2 + 2 * CONFIG.heads());
-    double own = difference(saved.config(), saved.weights());
+    float[] exact = logits(CONFIG, WEIGHTS);
+    double own = distance(logits(saved.config(), saved.weights()), exact);
     var plain =
         new FavorConversion(FavorConversion.defaults().features(16).build(), Set.of(1, 2))
             .apply(CONFIG, WEIGHTS);
-    assertThat(own).isLessThan(difference(plain.config(), plain.weights()));
+    assertThat(own).isLessThan(distance(logits(plain.config(), plain.weights()), exact));
     var few = new ArrayList<>(command);
     few.set(few.size() - 1, folder.resolve("few") + "");
     Npz.write(data, Map.of("tokens", NpyArray.of(new int[] {1, 2, 3}, 1, 3)));
     assertThat(Main.execute(few.toArray(String[]::new))).isEqualTo(1);
     assertThat(folder.resolve("few")).doesNotExist();
-  }
-
-  private static double difference(PerformerConfig config, Map<String, NpyArray> weights) {
-    float[] exact = logits(CONFIG, WEIGHTS);
-    float[] other = logits(config, weights);
-    double sum = 0;
-    for (int i = 0; i < exact.length; i++) {
-      sum += Math.pow(exact[i] - other[i], 2);
-    }
-    return sum;
   }
 }

@@ -95,9 +95,7 @@ class CalibratorTest {
             SEQUENCES.subList(0, 5),
             0,
             0,
-            (tf, out) ->
-                List.of(
-                    tf.dtypes.cast(out.logits(), TFloat64.class).asOutput()),
+            (tf, out) -> List.of(tf.dtypes.cast(out.logits(), TFloat64.class).asOutput()),
             (i, values) -> Arrays.stream(values).forEach(all::add));
     return all.stream().mapToDouble(x -> x).toArray();
   }
@@ -170,8 +168,7 @@ class CalibratorTest {
     }
   }
 
-  private static Operand<TFloat32> constant(
-      Ops tf, NpyArray x) {
+  private static Operand<TFloat32> constant(Ops tf, NpyArray x) {
     return tf.reshape(tf.constant(x.floats()), tf.constant(x.shape()));
   }
 
