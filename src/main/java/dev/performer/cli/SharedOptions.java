@@ -141,25 +141,27 @@ final class SharedOptions {
 
     private FavorConversion conversion(FavorKeys defaults) {
       var keys = favor.given().exactHeads(exactHeads).over(defaults);
-      return new FavorConversion(keys.build(), layers == null ? Set.of() : layers());
+      return new FavorConversion(
+          keys.build(), layers == null ? Set.of() : SharedOptions.layers(layers));
     }
+  }
 
-    private Set<Integer> layers() {
-      Set<Integer> numbers = new TreeSet<>();
-      for (String part : layers.split(",", -1)) {
-        boolean isRange = part.strip().matches("\\d{1,4}(-\\d{1,4})?");
-        String text = "--layers: '%s' is no layer; give numbers and ranges, such as 0,2-5";
-        require(isRange, text, part);
-        String[] ends = part.strip().split("-");
-        int last = Integer.parseInt(ends[ends.length - 1]);
-        int first = Integer.parseInt(ends[0]);
-        require(last >= first, "--layers: '%s' ends before it begins", part);
-        for (int i = first; i <= last; i++) {
-          numbers.add(i);
-        }
+  /** Numbers of layers, such as {@code 0,2-5}. */
+  static Set<Integer> layers(String given) {
+    Set<Integer> numbers = new TreeSet<>();
+    for (String part : given.split(",", -1)) {
+      boolean isRange = part.strip().matches("\\d{1,4}(-\\d{1,4})?");
+      String text = "--layers: '%s' is no layer; give numbers and ranges, such as 0,2-5";
+      require(isRange, text, part);
+      String[] ends = part.strip().split("-");
+      int last = Integer.parseInt(ends[ends.length - 1]);
+      int first = Integer.parseInt(ends[0]);
+      require(last >= first, "--layers: '%s' ends before it begins", part);
+      for (int i = first; i <= last; i++) {
+        numbers.add(i);
       }
-      return numbers;
     }
+    return numbers;
   }
 
   /** Which signature of a SavedModel takes what, where it shall not be as the model records it. */
