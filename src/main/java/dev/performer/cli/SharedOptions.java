@@ -78,8 +78,8 @@ final class SharedOptions {
         names = "--window",
         paramLabel = "W",
         description =
-            "Keys at most so far from a query keep their exact softmax weight; features stand for the others (default: 0, none).")
-    private Integer window;
+            "Keys at most so far from a query keep their exact softmax weight; features stand for the others (default: 0, none). Of import without --attention favor: chunks seen in Model Garden's causal attention.")
+    Integer window;
 
     @Option(
         names = "--sinks",
@@ -87,16 +87,15 @@ final class SharedOptions {
         paramLabel = "N",
         description =
             "So do these keys for all queries: 0 is the first that counts, -1 the last, such as 0,-1 (default: none).")
-    private List<Integer> sinks;
+    List<Integer> sinks;
 
     FavorKeys given() {
-      return FavorConfig.builder()
-          .kernel(kernel)
-          .features(features)
-          .lengths(lengths)
-          .seed(seed)
-          .window(window)
-          .sinks(sinks);
+      return features().window(window).sinks(sinks);
+    }
+
+    /** All but what stays exact. */
+    FavorKeys features() {
+      return FavorConfig.builder().kernel(kernel).features(features).lengths(lengths).seed(seed);
     }
   }
 
