@@ -13,6 +13,7 @@ import dev.performer.data.Tokenizer;
 import dev.performer.model.FavorConversion;
 import dev.performer.model.InterpolatedPositions;
 import dev.performer.pipeline.Converter;
+import dev.performer.pipeline.Converter.CalibrationData;
 import dev.performer.pipeline.ModelOptions;
 import dev.performer.pipeline.SequenceBatching;
 import dev.performer.recipe.RecipeData;
@@ -77,8 +78,8 @@ final class SharedOptions {
         names = "--window",
         paramLabel = "W",
         description =
-            "Keys at most so far from a query keep their exact softmax weight; features stand for the others (default: 0, none).")
-    private Integer window;
+            "Keys at most so far from a query keep their exact softmax weight; features stand for the others (default: 0, none). Of import without --attention favor: chunks seen in Model Garden's causal attention.")
+    Integer window;
 
     @Option(
         names = "--sinks",
@@ -86,16 +87,15 @@ final class SharedOptions {
         paramLabel = "N",
         description =
             "So do these keys for all queries: 0 is the first that counts, -1 the last, such as 0,-1 (default: none).")
-    private List<Integer> sinks;
+    List<Integer> sinks;
 
     FavorKeys given() {
-      return FavorConfig.builder()
-          .kernel(kernel)
-          .features(features)
-          .lengths(lengths)
-          .seed(seed)
-          .window(window)
-          .sinks(sinks);
+      return features().window(window).sinks(sinks);
+    }
+
+    /** All but what stays exact. */
+    FavorKeys features() {
+      return FavorConfig.builder().kernel(kernel).features(features).lengths(lengths).seed(seed);
     }
   }
 
@@ -127,14 +127,19 @@ final class SharedOptions {
     }
 
     /** Of attention if wanted, and of positions if that is given. */
-    Converter converter(boolean ofAttention) {
+    Converter converter(boolean ofAttention, Optional<CalibrationData> calibration) {
+      var defaults =
+          calibration.isPresent()
+              ? FavorConversion.calibratedDefaults()
+              : FavorConversion.defaults();
       return new Converter(
-          ofAttention ? Optional.of(conversion()) : Optional.empty(),
-          Optional.ofNullable(positions).map(InterpolatedPositions::new));
+          ofAttention ? Optional.of(conversion(defaults)) : Optional.empty(),
+          Optional.ofNullable(positions).map(InterpolatedPositions::new),
+          calibration);
     }
 
-    FavorConversion conversion() {
-      var keys = favor.given().exactHeads(exactHeads).over(FavorConversion.defaults());
+    private FavorConversion conversion(FavorKeys defaults) {
+      var keys = favor.given().exactHeads(exactHeads).over(defaults);
       return new FavorConversion(
           keys.build(), layers == null ? Set.of() : SharedOptions.layers(layers));
     }
