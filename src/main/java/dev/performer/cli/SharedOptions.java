@@ -14,6 +14,7 @@ import dev.performer.model.FavorConversion;
 import dev.performer.model.InterpolatedPositions;
 import dev.performer.nn.RotaryScaling;
 import dev.performer.pipeline.Converter;
+import dev.performer.pipeline.Converter.CalibrationData;
 import dev.performer.pipeline.ModelOptions;
 import dev.performer.pipeline.SequenceBatching;
 import dev.performer.recipe.RecipeData;
@@ -139,15 +140,20 @@ final class SharedOptions {
     }
 
     /** Of attention if wanted, and of positions if that is given. */
-    Converter converter(boolean ofAttention) {
+    Converter converter(boolean ofAttention, Optional<CalibrationData> calibration) {
+      var defaults =
+          calibration.isPresent()
+              ? FavorConversion.calibratedDefaults()
+              : FavorConversion.defaults();
       return new Converter(
-          ofAttention ? Optional.of(conversion()) : Optional.empty(),
+          ofAttention ? Optional.of(conversion(defaults)) : Optional.empty(),
           Optional.ofNullable(positions).map(InterpolatedPositions::new),
-          Optional.ofNullable(rotary).map(RotaryScaling::parse));
+          Optional.ofNullable(rotary).map(RotaryScaling::parse),
+          calibration);
     }
 
-    FavorConversion conversion() {
-      var keys = favor.given().exactHeads(exactHeads).over(FavorConversion.defaults());
+    private FavorConversion conversion(FavorKeys defaults) {
+      var keys = favor.given().exactHeads(exactHeads).over(defaults);
       return new FavorConversion(
           keys.build(), layers == null ? Set.of() : SharedOptions.layers(layers));
     }
