@@ -221,7 +221,7 @@ public final class Performer {
   }
 
   private Rotation rotation(Ops tf, Operand<TInt32> positions) {
-    boolean isRotary = config.positions() == Positions.ROTARY;
+    boolean isRotary = config.positions().isRotary();
     return isRotary ? Rotation.at(tf, positions, config.headSize()) : null;
   }
 
