@@ -253,6 +253,11 @@ public record Convention(
     return new Convention(label, s, p, g, bareSoftmax, masksKeys, draw, kernelNames);
   }
 
+  /** Whether features of this kernel exist in it. */
+  public boolean has(Kernel kernel) {
+    return !kernel.isCalibrated() || softmax.stabilizer() instanceof Centred;
+  }
+
   /** Whether features of keys depend on other positions, so that no simple recurrence exists. */
   public boolean couplesPositions(Kernel kernel) {
     Exponential rule = exponential(kernel);

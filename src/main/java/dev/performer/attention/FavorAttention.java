@@ -33,7 +33,13 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
 
   /** Attention with a projection {@code [M, D]}, whose M counts whatever {@code features()} is. */
   public static FavorAttention of(FavorConfig config, Operand<? extends TNumber> projection) {
-    return new FavorAttention(config, FeatureMap.of(config, projection));
+    return of(config, projection, null);
+  }
+
+  /** The same; of its heads {@code calibration} says where features lie, null for nothing. */
+  public static FavorAttention of(
+      FavorConfig config, Operand<? extends TNumber> projection, Calibration calibration) {
+    return new FavorAttention(config, FeatureMap.of(config, projection, calibration));
   }
 
   /** How outputs are divided. */
@@ -46,6 +52,9 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> values, Operand<T> keyMask) {
     if (isNarrow(queries.type())) {
       return widened(this, tf, queries, keys, values, keyMask);
+    }
+    if (config.hasBand()) {
+      return new BandedAttention(config, featureMap).attend(tf, queries, keys, values, keyMask);
     }
     var of = featureMap.map(tf, queries, keys, keyMask);
     return config.causal()
@@ -90,6 +99,10 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     PerformerException.require(
         config.causal(), "attention that is not causal has no recurrent form");
     long features = featureMap.features(headSize);
+    if (config.hasBand()) {
+      var banded = new BandedAttention(config, featureMap);
+      return new BandedRecurrence(banded, heads, headSize, features, valueSize);
+    }
     if (!config.convention().couplesPositions(config.kernel())) {
       return new OfSums(this, heads, features, valueSize);
     }

@@ -41,6 +41,7 @@ import java.util.Optional;
  *     before it only where attention is causal; 0 is no window
  * @param sinks keys that have it for all queries: the n-th that counts, from 0, or the n-th last,
  *     from −1; beside features
+ * @param linear whether features stand for the other keys; where not, those have no weight
  */
 @JsonDeserialize(builder = FavorKeys.class)
 @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -61,9 +62,12 @@ public record FavorConfig(
     int exactHeads,
     boolean maskKeys,
     int window,
-    List<Integer> sinks) {
+    List<Integer> sinks,
+    boolean linear) {
   /** The number of directions where none is given and the kernel needs a projection. */
   public static final int DEFAULT_FEATURES = 256;
+
+  private static final String FOREIGN = "kernel %s has no form in convention %s; use %s";
 
   /** Checks. @throws PerformerException if the parts do not go together */
   public FavorConfig {
@@ -76,16 +80,19 @@ public record FavorConfig(
         "kernel %s takes statistics of the whole sequence and cannot be causal; use %s or %s";
     boolean isPossible = !causal || !meant.isBidirectionalOnly();
     require(isPossible, message, kernel, Kernel.DEFAULT, Kernel.CLOSEST);
+    require(convention.has(meant), FOREIGN, kernel, convention, Convention.PERFORMER);
     boolean needsNone = features > 0 || !meant.isSoftmax() || convention.bareSoftmax();
     require(needsNone, "kernel %s needs a projection; set features above 0", kernel);
     boolean redraws = features > 0 || redrawEvery == 0;
     require(redraws, "redrawEvery needs a projection; set features above 0");
     notNegative("window", window);
     sinks = List.copyOf(sinks);
-    if (window > 0 || !sinks.isEmpty()) {
+    boolean hasBand = window > 0 || !sinks.isEmpty();
+    if (hasBand) {
       requireScale(kernel, convention, renormalize);
       requireSinks(sinks, causal);
     }
+    require(linear || hasBand, "linear: false leaves only a window and sinks; set one of them");
   }
 
   private static void requireScale(Kernel kernel, Convention convention, boolean renormalize) {
@@ -139,7 +146,8 @@ public record FavorConfig(
         .exactHeads(exactHeads)
         .maskKeys(maskKeys)
         .window(window)
-        .sinks(sinks);
+        .sinks(sinks)
+        .linear(linear);
   }
 
   /** Another convention, with its draw and its treatment of padding. */

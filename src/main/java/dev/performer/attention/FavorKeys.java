@@ -38,6 +38,7 @@ public class FavorKeys {
   Boolean maskKeys;
   Integer window;
   List<Integer> sinks;
+  Boolean linear;
   private transient Threefry.Stream threefry;
   private transient Double numericalStabilizer;
 
@@ -124,6 +125,10 @@ public class FavorKeys {
     return given(value, v -> sinks = v);
   }
 
+  public FavorKeys linear(Boolean value) {
+    return given(value, v -> linear = v);
+  }
+
   /** As given, or null; so are those below. */
   public Kernel kernel() {
     return kernel;
@@ -148,14 +153,23 @@ public class FavorKeys {
   /** Whether any key of FAVOR+ is given; {@code causal} is one of every attention. */
   public boolean isGiven() {
     return Stream.of(
-            kernel, convention,
-            features, directions,
-            lengths, draw,
-            seed, redrawEvery,
-            chunk, epsilon,
-            denominatorEpsilon, renormalize,
-            exactHeads, maskKeys,
-            window, sinks)
+            kernel,
+            convention,
+            features,
+            directions,
+            lengths,
+            draw,
+            seed,
+            redrawEvery,
+            chunk,
+            epsilon,
+            denominatorEpsilon,
+            renormalize,
+            exactHeads,
+            maskKeys,
+            window,
+            sinks,
+            linear)
         .anyMatch(Objects::nonNull);
   }
 
@@ -179,7 +193,8 @@ public class FavorKeys {
         .exactHeads(exactHeads)
         .maskKeys(maskKeys)
         .window(window)
-        .sinks(sinks);
+        .sinks(sinks)
+        .linear(linear);
   }
 
   /** The description. @throws PerformerException if it has no kernel or parts do not fit */
@@ -212,7 +227,8 @@ public class FavorKeys {
         requireNonNullElse(exactHeads, 0),
         requireNonNullElse(maskKeys, c.masksKeys()),
         requireNonNullElse(window, 0),
-        requireNonNullElse(sinks, List.of()));
+        requireNonNullElse(sinks, List.of()),
+        requireNonNullElse(linear, true));
   }
 
   private <T> FavorKeys given(T value, Consumer<T> key) {

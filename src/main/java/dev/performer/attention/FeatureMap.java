@@ -65,6 +65,12 @@ public interface FeatureMap {
    * @throws PerformerException if a softmax kernel has no projection
    */
   static FeatureMap of(FavorConfig config, Operand<? extends TNumber> projection) {
+    return of(config, projection, null);
+  }
+
+  /** The same; of a layer's heads {@code calibration} says where features lie, null for nothing. */
+  static FeatureMap of(
+      FavorConfig config, Operand<? extends TNumber> projection, Calibration calibration) {
     Convention convention = config.convention();
     Kernel.Form form = config.meantKernel().form();
     boolean isTrigonometric = form instanceof Kernel.Trigonometric;
@@ -73,7 +79,9 @@ public interface FeatureMap {
     String message = "kernel %s needs a projection with convention %s; give one or set features";
     PerformerException.require(
         projection != null || mayBeBare, message, config.kernel(), convention);
-    if (form instanceof Kernel.PlusPlus) {
+    if (form instanceof Kernel.Sderf) {
+      return new SderfFeatures(config, projection, calibration);
+    } else if (form instanceof Kernel.PlusPlus) {
       if (projection != null) {
         return new PlusPlusFeatures(config, projection);
       }

@@ -36,6 +36,11 @@ public enum Kernel {
       "trigonometric", new Trigonometric(), jaxSoftmax("sincos_softmax_kernel_feature_creator")),
   /** Positive bounded features (arXiv 2205.15317); bidirectional only. */
   FAVOR_PLUS_PLUS("favor++", new PlusPlus(), garden("expplus")),
+  /**
+   * Positive features of points drawn where a head's q + k lie (FAVOR#, arXiv 2302.00787): the
+   * layer's variables say where ({@link Calibration}); without them those of {@link #SOFTMAX}.
+   */
+  SDERF("sderf", new Sderf()),
   /** Model Garden's softmax features without the norm term. */
   EXPMOD("expmod", new Positive(false, false), garden("expmod")),
   RELU(
@@ -92,6 +97,9 @@ public enum Kernel {
 
   /** {@code exp(A|ω|² + √(1−4A) ω·x − |x|²/2)}. */
   public record PlusPlus() implements Form {}
+
+  /** {@code exp(ωᵀAω + ωᵀBx − |x|²/2)} with A and B of each head. */
+  public record Sderf() implements Form {}
 
   /** {@code f(ω·x)}; where f is 0 decides whether it needs an ε. */
   public record Generalized(Function function, Zeros zeros) implements Form {}
@@ -220,6 +228,11 @@ public enum Kernel {
   /** Whether features depend on all positions, so that no causal form exists. */
   public boolean isBidirectionalOnly() {
     return form instanceof PlusPlus;
+  }
+
+  /** Whether each head has variables of its own that say where its features lie. */
+  public boolean isCalibrated() {
+    return form instanceof Sderf;
   }
 
   /** Features made of one row of the projection: R = 2 M for mirrored or trigonometric, else M. */

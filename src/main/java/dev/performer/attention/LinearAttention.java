@@ -173,8 +173,7 @@ public final class LinearAttention {
   }
 
   /** {@code [v | 1]}, both multiplied by the mask. */
-  private static <T extends TFloating> Operand<T> withOnes(
-      Ops tf, Operand<T> values, Operand<T> keyMask) {
+  static <T extends TFloating> Operand<T> withOnes(Ops tf, Operand<T> values, Operand<T> keyMask) {
     Algebra<T> a = Algebra.of(tf, values);
     Operand<T> all = a.concat(-1, List.of(values, a.onesColumn(values))); // [B, H, S, V+1]
     return keyMask == null ? all : tf.math.mul(all, maskColumn(tf, keyMask));

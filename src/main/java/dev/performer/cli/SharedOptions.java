@@ -18,6 +18,7 @@ import dev.performer.pipeline.SequenceBatching;
 import dev.performer.recipe.RecipeData;
 import dev.performer.savedmodel.ModelCard;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -72,8 +73,29 @@ final class SharedOptions {
     @Option(names = "--seed", description = "Of a drawn projection (default: 0; layer i adds i).")
     private Long seed;
 
+    @Option(
+        names = "--window",
+        paramLabel = "W",
+        description =
+            "Keys at most so far from a query keep their exact softmax weight; features stand for the others (default: 0, none).")
+    private Integer window;
+
+    @Option(
+        names = "--sinks",
+        split = ",",
+        paramLabel = "N",
+        description =
+            "So do these keys for all queries: 0 is the first that counts, -1 the last, such as 0,-1 (default: none).")
+    private List<Integer> sinks;
+
     FavorKeys given() {
-      return FavorConfig.builder().kernel(kernel).features(features).lengths(lengths).seed(seed);
+      return FavorConfig.builder()
+          .kernel(kernel)
+          .features(features)
+          .lengths(lengths)
+          .seed(seed)
+          .window(window)
+          .sinks(sinks);
     }
   }
 

@@ -145,9 +145,9 @@ record DistillGraph(
   }
 
   private static boolean isTrained(String name, DistillRecipe.Weights which) {
-    return PerformerModels.isProjection(name)
+    return Performer.isDrawn(name)
         ? which.projections()
-        : which.embeddings() || !name.startsWith("embeddings/");
+        : Performer.isTrainable(name) && (which.embeddings() || !name.startsWith("embeddings/"));
   }
 
   /** As the model's signatures feed it: encoders get a mask, others know padding by its id. */

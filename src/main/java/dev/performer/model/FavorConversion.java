@@ -3,10 +3,12 @@ package dev.performer.model;
 import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import dev.performer.attention.Convention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import java.util.LinkedHashMap;
@@ -41,7 +43,18 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
    * @throws dev.performer.PerformerException if a layer is not there or does not attend exactly
    */
   public Converted apply(PerformerConfig config, Map<String, NpyArray> weights) {
-    Set<Integer> chosen = chosen(config);
+    return apply(config, weights, Map.of());
+  }
+
+  /**
+   * The same with what calibration found for the chosen layers, which then may be a Performer's
+   * already; nothing for no calibration.
+   */
+  public Converted apply(
+      PerformerConfig config,
+      Map<String, NpyArray> weights,
+      Map<Integer, LayerCalibration> calibrations) {
+    Set<Integer> chosen = chosen(config, !calibrations.isEmpty());
     var keys = JsonNodeFactory.instance.objectNode();
     var entries = keys.putArray("attention");
     for (int i = 0; i < config.layers(); i++) {
@@ -55,29 +68,60 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
     PerformerConfig converted = config.with(keys, "convert");
     Map<String, NpyArray> all = new LinkedHashMap<>(weights);
     for (int i : chosen) {
+      LayerCalibration found = calibrations.get(i);
+      if (found != null) {
+        found.fold(all, Performer.attentionOf(i), config.heads(), config.headSize());
+      }
       var drawn = converted.attentionOf(i).projection(config.headSize());
-      drawn.ifPresent(p -> all.put(Performer.projectionOf(i), NpyArray.of(p.values(), p.shape())));
+      drawn.ifPresent(p -> draw(config, i, p, found, all));
     }
     return new Converted(converted, all, List.copyOf(chosen));
   }
 
-  private Set<Integer> chosen(PerformerConfig config) {
+  private void draw(
+      PerformerConfig config,
+      int layer,
+      ProjectionMatrix drawn,
+      LayerCalibration found,
+      Map<String, NpyArray> all) {
+    all.put(Performer.projectionOf(layer), NpyArray.of(drawn.values(), drawn.shape()));
+    if (favor.meantKernel().isCalibrated()) {
+      int heads = config.heads();
+      int size = config.headSize();
+      var own = found == null ? LayerCalibration.none(heads, size) : found;
+      own.place(all, Performer.attentionOf(layer), drawn.values(), heads, size);
+    }
+  }
+
+  /** The layers that are converted; where they are calibrated, a Performer's may be so again. */
+  public Set<Integer> chosen(PerformerConfig config, boolean isCalibrated) {
     Set<Integer> chosen = new TreeSet<>(layers);
     if (layers.isEmpty()) {
-      IntStream.range(0, config.layers()).filter(i -> isExact(config, i)).forEach(chosen::add);
+      IntStream.range(0, config.layers())
+          .filter(i -> isExact(config, i) || isCalibrated && isSoftmax(config, i))
+          .forEach(chosen::add);
       require(!chosen.isEmpty(), "no layer attends exactly; there is nothing to convert");
     }
     int last = config.layers() - 1;
     for (int i : chosen) {
       require(i >= 0 && i <= last, "there is no layer %d; the model has layers 0 to %d", i, last);
       require(
-          isExact(config, i), "layer %d does not attend exactly, it is a Performer's already", i);
+          isExact(config, i) || isCalibrated && isSoftmax(config, i),
+          "layer %d does not attend exactly, it is a Performer's already",
+          i);
     }
     return chosen;
   }
 
   private static boolean isExact(PerformerConfig config, int layer) {
     return config.attentionOf(layer) instanceof AttentionConfig.Exact;
+  }
+
+  /** Whether a layer estimates exact attention in our convention. */
+  private static boolean isSoftmax(PerformerConfig config, int layer) {
+    return config.attentionOf(layer) instanceof AttentionConfig.Favor own
+        && own.config().convention().equals(Convention.PERFORMER)
+        && Kernel.unbiased().contains(own.config().kernel());
   }
 
   /** What takes the place of the attention of layer {@code i}. */

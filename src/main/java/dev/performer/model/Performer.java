@@ -3,6 +3,7 @@ package dev.performer.model;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.attention.Attention.Projected;
+import dev.performer.attention.Calibration;
 import dev.performer.attention.projection.ProjectionMatrix;
 import dev.performer.graph.Recomputation;
 import dev.performer.graph.Variable;
@@ -11,6 +12,7 @@ import dev.performer.model.PerformerConfig.Positions;
 import dev.performer.model.Stack.Blocks;
 import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
+import dev.performer.nn.HeadCalibration;
 import dev.performer.nn.MultiHeadAttention;
 import dev.performer.nn.Parameters;
 import dev.performer.nn.Sinusoids.Rotation;
@@ -96,6 +98,18 @@ public final class Performer {
     return projections;
   }
 
+  /**
+   * Whether a variable is drawn at random, and no optimizer changes it but where that is wanted.
+   */
+  public static boolean isDrawn(String name) {
+    return name.endsWith("/projection") || name.endsWith("/" + HeadCalibration.DIRECTIONS);
+  }
+
+  /** Whether an optimizer may change a variable. */
+  public static boolean isTrainable(String name) {
+    return !isDrawn(name) && !HeadCalibration.isPart(name);
+  }
+
   /** How each layer attends, by the name that the variable of its projection has. */
   static Map<String, AttentionConfig> attentions(PerformerConfig config) {
     Map<String, AttentionConfig> attentions = new LinkedHashMap<>();
@@ -112,7 +126,12 @@ public final class Performer {
 
   /** The variable of a projection of the encoder, or of the only stack. */
   static String projectionOf(int layer) {
-    return "layer_" + layer + "/attention/projection";
+    return attentionOf(layer) + "projection";
+  }
+
+  /** What names of variables of a layer's attention begin with. */
+  static String attentionOf(int layer) {
+    return "layer_" + layer + "/attention/";
   }
 
   public PerformerConfig config() {
@@ -251,8 +270,15 @@ public final class Performer {
         // A projection draws from two neighbouring seeds: stay two apart.
         var own = tf.math.add(seed, tf.array(0, 2 * drawn++));
         var fresh = favor.config().projection(config.headSize()).redraw(tf, own);
-        var assign = Variables.assign(tf, variables.apply(entry.getKey()), fresh);
-        ops.computeIfAbsent(favor.config().redrawEvery(), p -> new ArrayList<>()).add(assign);
+        var due = ops.computeIfAbsent(favor.config().redrawEvery(), p -> new ArrayList<>());
+        due.add(Variables.assign(tf, variables.apply(entry.getKey()), fresh));
+        if (favor.config().meantKernel().isCalibrated()) {
+          Function<String, Variable> of = HeadCalibration.beside(entry.getKey(), variables);
+          Operand<TFloat32> amounts = of.apply(HeadCalibration.AMOUNTS).read(tf);
+          Operand<TFloat32> basis = of.apply(HeadCalibration.BASIS).read(tf);
+          var turned = Calibration.directions(tf, fresh, amounts, basis);
+          due.add(Variables.assign(tf, of.apply(HeadCalibration.DIRECTIONS), turned));
+        }
       }
     }
     return ops;

@@ -10,6 +10,7 @@ import dev.performer.model.PerformerConfig.Normalization;
 import dev.performer.nn.Activation;
 import dev.performer.nn.Dense;
 import dev.performer.nn.Dropout;
+import dev.performer.nn.HeadCalibration;
 import dev.performer.nn.HeadMixer;
 import dev.performer.nn.LayerNorm;
 import dev.performer.nn.MultiHeadAttention;
@@ -204,9 +205,15 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
 
     private HeadMixer mixer(Parameters in, AttentionConfig attention) {
       double dropout = config.dropout().attention();
-      Variable projection = projection(in, attention);
+      float[] drawn = draws ? drawn(attention) : new float[0];
+      int rows = attention.projectionRows();
+      Variable projection = rows == 0 ? null : projection(in, rows, drawn);
       if (attention instanceof AttentionConfig.Favor favor) {
-        return new HeadMixer.Favor(favor.config(), projection, config.heads());
+        HeadCalibration of =
+            favor.config().meantKernel().isCalibrated()
+                ? HeadCalibration.create(in, config.heads(), rows, config.headSize(), drawn)
+                : null;
+        return new HeadMixer.Favor(favor.config(), projection, of, config.heads());
       } else if (attention instanceof AttentionConfig.ModelGarden garden) {
         return new HeadMixer.ModelGarden(garden.config(), projection, config.heads(), dropout);
       } else if (attention instanceof AttentionConfig.Reformer reformer) {
@@ -226,13 +233,12 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       return in.trainable(name, new Initializer.Glorot(longest, rank), rank, longest);
     }
 
-    private Variable projection(Parameters in, AttentionConfig attention) {
-      int rows = attention.projectionRows();
-      if (rows == 0) {
-        return null;
-      }
-      float[] values = draws ? draw(attention).orElseThrow().values() : new float[0];
+    private Variable projection(Parameters in, int rows, float[] values) {
       return in.fixed("projection", new Initializer.Given(values), rows, config.headSize());
+    }
+
+    private float[] drawn(AttentionConfig attention) {
+      return draw(attention).map(ProjectionMatrix::values).orElse(new float[0]);
     }
 
     /** The projection of an attention, if it has one; layers that share one draw it once. */

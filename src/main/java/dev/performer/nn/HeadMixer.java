@@ -3,6 +3,7 @@ package dev.performer.nn;
 import static dev.performer.attention.Attention.swapPositionsAndHeads;
 
 import dev.performer.attention.Attention.Projected;
+import dev.performer.attention.Calibration;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
@@ -119,11 +120,23 @@ public sealed interface HeadMixer {
     }
   }
 
-  /** FAVOR+, exact attention in the first heads if wanted; projection {@code [M, D]}, or null. */
-  record Favor(FavorConfig config, Variable projection, int heads) implements HeadMixer {
-    /** FAVOR+ with the projection as it is read here. */
+  /**
+   * FAVOR+, exact attention in the first heads if wanted; projection {@code [M, D]}, or null, and
+   * the calibration of all heads where the kernel has one.
+   */
+  record Favor(FavorConfig config, Variable projection, HeadCalibration calibration, int heads)
+      implements HeadMixer {
+    /** FAVOR+ of some heads with the projection as it is read here. */
+    public FavorAttention attention(Ops tf, int first, int count) {
+      Operand<TFloat32> p = projection == null ? null : projection.read(tf);
+      Calibration of = calibration == null ? null : calibration.read(tf);
+      return FavorAttention.of(
+          config, p, of == null || count == heads ? of : of.some(tf, first, count));
+    }
+
+    /** FAVOR+ of the heads that are not exact. */
     public FavorAttention attention(Ops tf) {
-      return FavorAttention.of(config, projection == null ? null : projection.<TFloat32>read(tf));
+      return attention(tf, config.exactHeads(), heads - config.exactHeads());
     }
 
     @Override
@@ -146,6 +159,9 @@ public sealed interface HeadMixer {
         Operand<TFloat32> keyMask,
         Operand<TInt32> at,
         List<Operand<TFloat32>> once) {
+      if (config.hasBand()) {
+        return HeadMixer.super.weights(tf, x, keyMask, at, once);
+      }
       var exact = new Exact(new ExactAttention(config.causal()), false, 0);
       Operand<TFloat32> kept = favorMask(keyMask);
       return joined(

@@ -82,6 +82,9 @@ public record Converter(
   private static String note(FavorConversion how, FavorConversion.Converted converted) {
     var to = how.favor();
     String heads = to.exactHeads() == 0 ? "" : ", exact heads " + to.exactHeads();
+    if (to.hasBand()) {
+      heads += ", exact within %d positions and at sinks %s".formatted(to.window(), to.sinks());
+    }
     return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
         .formatted(converted.layers(), to.kernel(), to.features(), to.lengths(), to.seed(), heads);
   }

@@ -84,7 +84,8 @@ public final class PerformerModels {
       Ops tf = Ops.create(graph);
       Variables variables = new Variables(tf);
       Performer.shapes(config)
-          .forEach((name, s) -> variables.declare(name, TFloat32.class, s, !isProjection(name)));
+          .forEach(
+              (name, s) -> variables.declare(name, TFloat32.class, s, Performer.isTrainable(name)));
       assign(tf, session, variables.all(), weights);
       Performer model = Performer.over(config, variables::get);
       var exporter = SavedModelExporter.builder().variables(variables.all());
@@ -122,10 +123,6 @@ public final class PerformerModels {
   public static Optional<Path> optimizer(Path model) {
     Path prefix = model.resolve(OPTIMIZER).resolve("variables");
     return CheckpointReader.exists(prefix) ? Optional.of(prefix) : Optional.empty();
-  }
-
-  public static boolean isProjection(String name) {
-    return name.endsWith("/projection");
   }
 
   private static void requireFit(

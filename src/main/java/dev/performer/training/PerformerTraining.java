@@ -192,7 +192,10 @@ final class PerformerTraining {
       if (model.attention(i).mixer() instanceof HeadMixer.Favor favor) {
         Outputs.Layer layer = outputs.layers().get(i);
         FeatureMap.Features<TFloat32> features =
-            favor.attention(tf).featureMap().map(tf, layer.queries(), layer.keys(), mask);
+            favor
+                .attention(tf, 0, favor.heads())
+                .featureMap()
+                .map(tf, layer.queries(), layer.keys(), mask);
         features = mask == null ? features : features.masked(tf, mask);
         String name = "layer_" + i + "/";
         built.diagnostic(name + "featureNorm", wide(norm(features.keys(), mask)));

@@ -30,19 +30,23 @@ class FavorXlaTest {
 
   @ParameterizedTest
   @CsvSource({
-    "softmax, 16, false",
-    "softmax, 16, true",
-    "hyperbolic, 16, true",
-    "favor++, 16, false",
-    "hyperbolic, 16, false",
-    "relu, 0, false",
-    "relu, 0, true",
-    "elu, 0, true"
+    "softmax, 16, false, 0",
+    "softmax, 16, true, 0",
+    "hyperbolic, 16, true, 0",
+    "favor++, 16, false, 0",
+    "hyperbolic, 16, false, 0",
+    "relu, 0, false, 0",
+    "relu, 0, true, 0",
+    "elu, 0, true, 0",
+    "hyperbolic, 16, false, 6",
+    "softmax, 16, true, 6"
   })
-  void attentionAndItsGradientsCompile(String kernel, int features, boolean causal) {
+  void attentionAndItsGradientsCompile(String kernel, int features, boolean causal, int window) {
     FavorConfig config =
         FavorConfig.of(Kernel.of(kernel)).withFeatures(features).withCausal(causal).toBuilder()
             .chunk(16)
+            .window(window)
+            .sinks(window == 0 ? List.of() : List.of(0))
             .build();
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {

@@ -111,7 +111,7 @@ final class NaiveAttention {
     return out;
   }
 
-  private static double[][] inLogs(
+  static double[][] inLogs(
       int length, double[][] v, boolean causal, double[] mask, LogWeight weight) {
     double[] largest = new double[length];
     Arrays.fill(largest, Double.NEGATIVE_INFINITY);

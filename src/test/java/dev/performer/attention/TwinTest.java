@@ -90,7 +90,7 @@ class TwinTest {
         mask,
         (q, k, v, m) ->
             switch (kernel) {
-              case SOFTMAX -> NaiveAttention.positive(q, k, v, p, causal, m);
+              case SOFTMAX, SDERF -> NaiveAttention.positive(q, k, v, p, causal, m);
               case HYPERBOLIC -> NaiveAttention.positive(q, k, v, mirrored(p), causal, m);
               case TRIGONOMETRIC -> NaiveAttention.trigonometric(q, k, v, p, causal, m);
               case FAVOR_PLUS_PLUS -> plusPlus(q, k, v, p, m);
