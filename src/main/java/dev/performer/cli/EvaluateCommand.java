@@ -68,10 +68,7 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
           "Bits a token (of a text also a byte) by the number of tokens before it, such as 512,2048,8192, of causal language models: the same guesses, those of the second half of sequences as long as the largest, each with between half of a context and all of it; with the change from line to line and its standard error over sequences.")
   private List<Integer> contexts;
 
-  @Option(
-      names = "--plot",
-      paramLabel = "FILE.png",
-      description = "Draws bits against --context.")
+  @Option(names = "--plot", paramLabel = "FILE.png", description = "Draws bits against --context.")
   private Path plot;
 
   @Option(names = "--seed", description = "Of the masks; equal ones make evaluations comparable.")
@@ -93,7 +90,8 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
     if (data != null) {
       DataFile.require(data);
     }
-    requireUsage(plot == null || contexts != null, "--plot draws bits against --context; give both");
+    requireUsage(
+        plot == null || contexts != null, "--plot draws bits against --context; give both");
     Evaluator evaluator = recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, recipe());
     requireUsage(
         data != null || evaluator.hasOwnData(),

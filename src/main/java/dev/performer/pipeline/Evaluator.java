@@ -215,8 +215,7 @@ public final class Evaluator {
 
   /** How batches are changed, how many are read, null for as many as in training, and by whom. */
   private record Reading(UnaryOperator<Batches> as, Integer limit, Consumer<double[]> each) {
-    private static final Reading USUAL =
-        new Reading(UnaryOperator.identity(), null, sums -> {});
+    private static final Reading USUAL = new Reading(UnaryOperator.identity(), null, sums -> {});
   }
 
   private boolean readsAsInTraining(Optional<Path> file) {
@@ -317,8 +316,7 @@ public final class Evaluator {
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
       long seed = request.seed();
       var batches = reading.as.apply(ExampleBatches.of(source, spec.tokenizer(), batching, seed));
-      var evaluation =
-          language.evaluate(spec.evaluationObjective(), batches, seed, reading.each);
+      var evaluation = language.evaluate(spec.evaluationObjective(), batches, seed, reading.each);
       return new Outcome(evaluation, source.name(), batches.reportOnce());
     }
   }

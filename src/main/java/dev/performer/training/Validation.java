@@ -35,11 +35,7 @@ public interface Validation {
 
   /** The same, where {@code each} learns the sums of a batch: losses, right guesses, weights. */
   static Validation of(
-      Trainable model,
-      BatchSource source,
-      int limit,
-      Measures measures,
-      Consumer<double[]> each) {
+      Trainable model, BatchSource source, int limit, Measures measures, Consumer<double[]> each) {
     return new OfSource(model, source, limit, measures, each);
   }
 
@@ -97,11 +93,7 @@ public interface Validation {
 
   /** One pass over a source, with averaged weights where there are any. */
   record OfSource(
-      Trainable model,
-      BatchSource source,
-      int limit,
-      Measures measures,
-      Consumer<double[]> each)
+      Trainable model, BatchSource source, int limit, Measures measures, Consumer<double[]> each)
       implements Validation {
     /** Sums run in float64, so the batches do not matter. */
     @Override

@@ -129,7 +129,8 @@ class EvaluateCommandTest {
   /** Two sequences, each of a file of its own too, of which the standard error follows. */
   @Test
   void changesByContextHaveAnErrorOverSequences() throws IOException {
-    List<String> sequences = List.of("In the beginning was the word. \n", "é, an accent of two bytes 123456");
+    List<String> sequences =
+        List.of("In the beginning was the word. \n", "é, an accent of two bytes 123456");
     Path both = temporary.resolve("both.txt");
     Files.writeString(both, String.join("", sequences).substring(0, 63) + "\n");
     byte[] bytes = Files.readAllBytes(both);

@@ -255,7 +255,8 @@ class ModelAttentionTest {
   }
 
   private static float[] logits(String positions, String attention) {
-    String keys = "{task: causal-lm, positions: %s, attention: %s, ".formatted(positions, attention);
+    String keys =
+        "{task: causal-lm, positions: %s, attention: %s, ".formatted(positions, attention);
     try (ModelRun run = new ModelRun(config(keys + "%s}"))) {
       Built built = build(run, Dropout.none(), 2, 12);
       return run.run(built.feeds(), List.of(built.out().logits())).get(0);
