@@ -18,16 +18,23 @@ import java.util.OptionalLong;
  *
  * @param whole batches of which the last {@code longest} tokens of each row are taken; rows that
  *     are shorter are left out
+ * @param limit of these batches that are read; 0 for all
  * @param longest tokens of a sequence, a multiple of {@code context}
  * @param context tokens of a window, an even number
  */
-public record ContextBatches(Batches whole, int longest, int context) implements Batches {
+public record ContextBatches(Batches whole, int limit, int longest, int context)
+    implements Batches {
   /** Checks that windows cover the second half. */
   public ContextBatches {
     boolean isEven = context >= 2 && context % 2 == 0;
     require(isEven, "a context must be an even number of tokens, 2 or more, not %d", context);
     String text = "contexts must divide the longest of them: %d is no multiple of %d";
     require(longest % context == 0, text, longest, context);
+  }
+
+  /** Of all batches. */
+  public ContextBatches(Batches whole, int longest, int context) {
+    this(whole, 0, longest, context);
   }
 
   @Override
@@ -43,10 +50,12 @@ public record ContextBatches(Batches whole, int longest, int context) implements
   @Override
   public DataStream<TokenBatch> epoch(long epoch, long index) {
     DataStream<TokenBatch> all = whole.epoch(epoch, index);
+    long[] read = {index};
     ArrayDeque<TokenBatch> sequences = new ArrayDeque<>();
     return DataStream.of(
         () -> {
-          while (sequences.isEmpty() && all.hasNext()) {
+          boolean isLimited = limit > 0;
+          while (sequences.isEmpty() && (!isLimited || read[0]++ < limit) && all.hasNext()) {
             TokenBatch batch = all.next();
             for (int row = 0; row < batch.rows(); row++) {
               if (batch.lengths()[row] >= longest) {
@@ -78,7 +87,7 @@ public record ContextBatches(Batches whole, int longest, int context) implements
       return OptionalLong.empty();
     }
     long bytes = 0;
-    try (DataStream<TokenBatch> all = new ContextBatches(whole, longest, longest).epoch(0)) {
+    try (DataStream<TokenBatch> all = new ContextBatches(whole, limit, longest, longest).epoch(0)) {
       while (all.hasNext()) {
         int[] tokens = all.next().tokens();
         // What stands before may decide how a token is written.

@@ -43,8 +43,8 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
-import java.util.function.UnaryOperator;
 import org.tensorflow.Session;
 
 /**
@@ -168,7 +168,7 @@ public final class Evaluator {
   /**
    * Evaluates a causal language model on the same guesses with different numbers of tokens before
    * them: those of the second half of sequences as long as the longest context. With a context of
-   * c, every guess has between c / 2 and c tokens before it. Of a recipe's own data all are read.
+   * c, every guess has between c / 2 and c tokens before it.
    *
    * @param file empty for the recipe's own validation data
    * @param contexts even numbers that divide the largest, in any order
@@ -190,13 +190,13 @@ public final class Evaluator {
     var windows = new AtomicReference<ContextBatches>();
     for (int context : sorted) {
       List<double[]> sums = new ArrayList<>();
-      UnaryOperator<Batches> cutting =
-          whole -> {
-            windows.set(new ContextBatches(whole, longest, context));
+      BiFunction<Batches, Integer, Batches> cutting =
+          (whole, limit) -> {
+            windows.set(new ContextBatches(whole, limit, longest, context));
             return windows.get();
           };
       try {
-        last = evaluate(file, cut, new Reading(cutting, 0, sums::add));
+        last = evaluate(file, cut, new Reading(cutting, sums::add));
       } catch (Validation.NothingToGuess e) {
         String text = "%s: no sequence has the %d tokens of the longest context";
         throw new PerformerException(
@@ -213,9 +213,14 @@ public final class Evaluator {
     return new ByContext(results, shorter.size(), bytes, last.data(), last.report());
   }
 
-  /** How batches are changed, how many are read, null for as many as in training, and by whom. */
-  private record Reading(UnaryOperator<Batches> as, Integer limit, Consumer<double[]> each) {
-    private static final Reading USUAL = new Reading(UnaryOperator.identity(), null, sums -> {});
+  /** What is made of so many batches, 0 for all, or null for these; and who learns their sums. */
+  private record Reading(
+      BiFunction<Batches, Integer, Batches> cutting, Consumer<double[]> each) {
+    private static final Reading USUAL = new Reading(null, sums -> {});
+
+    Batches of(Batches whole, int limit) {
+      return cutting == null ? whole : cutting.apply(whole, limit);
+    }
   }
 
   private boolean readsAsInTraining(Optional<Path> file) {
@@ -294,13 +299,13 @@ public final class Evaluator {
         model.path());
     EvaluationData data = trained.orElseThrow();
     PerformerModels.Saved saved = PerformerModels.load(model.path());
-    var batches = reading.as.apply(data.batches(file, saved.config(), request));
     var recipe = file.isPresent() ? Optional.<Recipe>empty() : data.recipe();
-    int usual = recipe.map(r -> r.training().evaluationBatches()).orElse(0);
-    int limit = reading.limit == null ? usual : reading.limit;
+    int limit = recipe.map(r -> r.training().evaluationBatches()).orElse(0);
+    var batches = reading.of(data.batches(file, saved.config(), request), limit);
+    int left = reading.cutting == null ? limit : 0; // others are as few already
     long seed = request.seed();
     var evaluation =
-        RecipeTraining.evaluate(saved, data.trained(), batches, limit, seed, reading.each);
+        RecipeTraining.evaluate(saved, data.trained(), batches, left, seed, reading.each);
     return new Outcome(evaluation, batches.name(), batches.reportOnce());
   }
 
@@ -315,7 +320,7 @@ public final class Evaluator {
       var language = ImportedLanguageModel.of(imported, spec.inference(imported));
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
       long seed = request.seed();
-      var batches = reading.as.apply(ExampleBatches.of(source, spec.tokenizer(), batching, seed));
+      var batches = reading.of(ExampleBatches.of(source, spec.tokenizer(), batching, seed), 0);
       var evaluation = language.evaluate(spec.evaluationObjective(), batches, seed, reading.each);
       return new Outcome(evaluation, source.name(), batches.reportOnce());
     }
