@@ -62,7 +62,8 @@ final class BenchCommand extends PerformerCommand {
   @Option(
       names = "--compute",
       split = ",",
-      description = "With --train: PLAIN, XLA (the step compiled), BFLOAT16 (dense layers).")
+      description =
+          "With --train: PLAIN, XLA (the step compiled), BFLOAT16 (dense layers); with --generate PLAIN, BFLOAT16 (weights of the export).")
   private List<Compute> computes = List.of(Compute.PLAIN);
 
   @Option(
@@ -220,9 +221,11 @@ final class BenchCommand extends PerformerCommand {
         named.isEmpty() ? "" : ", and names of benchmarks");
     List<Benchmarks> chosen = named.isEmpty() ? flags : named;
     chosen = chosen.isEmpty() ? List.of(Benchmarks.ATTENTION) : chosen;
-    boolean trains = chosen.contains(Benchmarks.TRAIN);
+    boolean computesDiffer =
+        chosen.contains(Benchmarks.TRAIN) || chosen.contains(Benchmarks.GENERATE);
     requireUsage(
-        trains || computes.equals(List.of(Compute.PLAIN)), "--compute needs --train, or train");
+        computesDiffer || computes.equals(List.of(Compute.PLAIN)),
+        "--compute needs --train or --generate, or train or generate");
     return chosen;
   }
 
@@ -244,7 +247,7 @@ final class BenchCommand extends PerformerCommand {
     checked("--batch, --heads, --head-size, --features", () -> of.size(choice));
     String options =
         switch (of) {
-          case GENERATE -> "--generate, --lengths";
+          case GENERATE -> "--generate, --lengths, --compute";
           case ROWS -> "--rows";
           default -> "--lengths";
         };

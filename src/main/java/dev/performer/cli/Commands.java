@@ -14,6 +14,7 @@ final class Commands {
           InspectCommand.class,
           ImportCommand.class,
           AttendCommand.class,
+          AttentionCommand.class,
           TrainCommand.class,
           ReproduceCommand.class,
           FineTuneCommand.class,

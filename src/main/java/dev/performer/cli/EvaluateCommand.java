@@ -4,6 +4,7 @@ import dev.performer.PerformerException;
 import dev.performer.data.BatchSize;
 import dev.performer.data.DataFile;
 import dev.performer.data.SequenceSource;
+import dev.performer.pipeline.AttentionBranch;
 import dev.performer.pipeline.Evaluator;
 import dev.performer.pipeline.Model;
 import dev.performer.recipe.EvaluationData;
@@ -71,6 +72,12 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
   @Option(names = "--plot", paramLabel = "FILE.png", description = "Draws bits against --context.")
   private Path plot;
 
+  @Option(
+      names = "--branches",
+      description =
+          "The same without window and sinks, and without the linear part, of attention that has both: what each is worth to the model.")
+  private boolean branches;
+
   @Option(names = "--seed", description = "Of the masks; equal ones make evaluations comparable.")
   private long seed = TokenBatchSource.EVALUATION_SEED;
 
@@ -92,7 +99,7 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
     }
     requireUsage(
         plot == null || contexts != null, "--plot draws bits against --context; give both");
-    Evaluator evaluator = recipe == null ? Evaluator.of(opened) : Evaluator.of(opened, recipe());
+    Evaluator evaluator = evaluator(opened);
     requireUsage(
         data != null || evaluator.hasOwnData(),
         "--data is missing: what to evaluate on; or give --recipe");
@@ -114,6 +121,7 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
     var request =
         new EvaluationData.Request(text, label, batching.length, size, batching.eos, seed);
     if (contexts != null) {
+      requireUsage(!branches, "--branches makes no sense with --context");
       requireUsage(
           batching.length == null && !isLabelled,
           "--context makes no sense with --length or labels: the largest context is the length");
@@ -124,10 +132,23 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
       }
       return report(results);
     }
-    Evaluator.Outcome outcome =
-        data == null ? evaluator.evaluateOwnData(request) : evaluator.evaluate(data, request);
+    Evaluator.Outcome outcome = outcome(evaluator, request);
     outcome.report().ifPresent(System.err::println);
-    return report(outcome.evaluation(), outcome.data());
+    Map<String, Object> json = report(outcome.evaluation(), model + " over " + outcome.data());
+    if (branches) {
+      var each =
+          AttentionBranch.each(model, given, m -> outcome(evaluator(m), request).evaluation());
+      each.forEach((branch, of) -> json.put(branch.toString(), report(of, branch.toString())));
+    }
+    return done(json);
+  }
+
+  private Evaluator evaluator(Model of) {
+    return recipe == null ? Evaluator.of(of) : Evaluator.of(of, recipe());
+  }
+
+  private Evaluator.Outcome outcome(Evaluator evaluator, EvaluationData.Request request) {
+    return data == null ? evaluator.evaluateOwnData(request) : evaluator.evaluate(data, request);
   }
 
   private Recipe recipe() {
@@ -198,8 +219,8 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
     return line + format(", accuracy %.2f %% (%.1f s)", accuracy, evaluation.seconds());
   }
 
-  private int report(Evaluation of, String over) {
-    var line = new StringBuilder(format("%s over %s: loss %.4f", model, over, of.loss()));
+  private Map<String, Object> report(Evaluation of, String what) {
+    var line = new StringBuilder(format("%s: loss %.4f", what, of.loss()));
     if (!Double.isNaN(of.accuracy())) {
       String measures = ", accuracy %.2f %%, perplexity %.3f";
       line.append(format(measures, 100 * of.accuracy(), of.perplexity()));
@@ -211,6 +232,6 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
     json.put("guesses", of.guesses());
     json.put("sequences", of.sequences());
     json.put("seconds", of.seconds());
-    return done(json);
+    return json;
   }
 }

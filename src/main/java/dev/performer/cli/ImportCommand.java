@@ -75,9 +75,6 @@ final class ImportCommand extends PerformerCommand {
   @Option(names = "--heads", paramLabel = "H", description = "Where the shapes leave it open.")
   private Integer heads;
 
-  @Option(names = "--window", description = "Chunks seen in Model Garden's causal attention.")
-  private Integer window;
-
   @Option(
       names = "--norm-first",
       negatable = true,
@@ -112,7 +109,8 @@ final class ImportCommand extends PerformerCommand {
   public Integer call() {
     boolean converts = attention == AttentionKind.FAVOR;
     requireUsage(
-        converts || !conversion.isGiven(), "--layers and --exact-heads need --attention favor");
+        converts || !conversion.isGiven() && conversion.favor.sinks == null,
+        "--layers, --exact-heads and --sinks need --attention favor");
     requireUsage(
         !converts || convention == null && directions == null,
         "--convention and --directions say what a checkpoint has; with --attention favor it gets ours");
@@ -140,7 +138,7 @@ final class ImportCommand extends PerformerCommand {
     var given =
         converts
             ? FavorConfig.builder()
-            : conversion.favor.given().convention(convention).directions(directions);
+            : conversion.favor.features().convention(convention).directions(directions);
     return ImportOptions.builder()
         .scheme(scheme)
         .preset(preset)
@@ -149,7 +147,7 @@ final class ImportCommand extends PerformerCommand {
         .attention(converts ? null : attention)
         .favor(given.threefry(threefry).causal(causal))
         .heads(heads)
-        .window(window)
+        .window(converts ? null : conversion.favor.window)
         .normFirst(normFirst)
         .classes(classes)
         .pooling(pooling)

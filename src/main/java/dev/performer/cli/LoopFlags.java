@@ -72,6 +72,12 @@ final class LoopFlags implements IModelTransformer, IDefaultValueProvider {
           new Flag(
               "--checkpoint-every", "checkpointEvery", long.class, "Steps; 0 = at the end only."),
           new Flag("--keep", "keepCheckpoints", int.class, "Newest checkpoints, besides the best."),
+          new Flag(
+              "--memory",
+              "memory",
+              String.class,
+              "What a step keeps: plain, recompute, or segments of a causal model."),
+          new Flag("--segment-length", "segmentLength", Integer.class, "Positions of a segment."),
           new Flag("--log-every", "logEvery", long.class, "Steps between lines of metrics."),
           new Flag("--seed", "seed", long.class, "Of order, crops and masks."));
 

@@ -77,8 +77,8 @@ final class SharedOptions {
         names = "--window",
         paramLabel = "W",
         description =
-            "Keys at most so far from a query keep their exact softmax weight; features stand for the others (default: 0, none).")
-    private Integer window;
+            "Keys at most so far from a query keep their exact softmax weight; features stand for the others (default: 0, none). Of import without --attention favor: chunks seen in Model Garden's causal attention.")
+    Integer window;
 
     @Option(
         names = "--sinks",
@@ -86,16 +86,15 @@ final class SharedOptions {
         paramLabel = "N",
         description =
             "So do these keys for all queries: 0 is the first that counts, -1 the last, such as 0,-1 (default: none).")
-    private List<Integer> sinks;
+    List<Integer> sinks;
 
     FavorKeys given() {
-      return FavorConfig.builder()
-          .kernel(kernel)
-          .features(features)
-          .lengths(lengths)
-          .seed(seed)
-          .window(window)
-          .sinks(sinks);
+      return features().window(window).sinks(sinks);
+    }
+
+    /** All but what stays exact. */
+    FavorKeys features() {
+      return FavorConfig.builder().kernel(kernel).features(features).lengths(lengths).seed(seed);
     }
   }
 
@@ -135,25 +134,27 @@ final class SharedOptions {
 
     FavorConversion conversion() {
       var keys = favor.given().exactHeads(exactHeads).over(FavorConversion.defaults());
-      return new FavorConversion(keys.build(), layers == null ? Set.of() : layers());
+      return new FavorConversion(
+          keys.build(), layers == null ? Set.of() : SharedOptions.layers(layers));
     }
+  }
 
-    private Set<Integer> layers() {
-      Set<Integer> numbers = new TreeSet<>();
-      for (String part : layers.split(",", -1)) {
-        boolean isRange = part.strip().matches("\\d{1,4}(-\\d{1,4})?");
-        String text = "--layers: '%s' is no layer; give numbers and ranges, such as 0,2-5";
-        require(isRange, text, part);
-        String[] ends = part.strip().split("-");
-        int last = Integer.parseInt(ends[ends.length - 1]);
-        int first = Integer.parseInt(ends[0]);
-        require(last >= first, "--layers: '%s' ends before it begins", part);
-        for (int i = first; i <= last; i++) {
-          numbers.add(i);
-        }
+  /** Numbers of layers, such as {@code 0,2-5}. */
+  static Set<Integer> layers(String given) {
+    Set<Integer> numbers = new TreeSet<>();
+    for (String part : given.split(",", -1)) {
+      boolean isRange = part.strip().matches("\\d{1,4}(-\\d{1,4})?");
+      String text = "--layers: '%s' is no layer; give numbers and ranges, such as 0,2-5";
+      require(isRange, text, part);
+      String[] ends = part.strip().split("-");
+      int last = Integer.parseInt(ends[ends.length - 1]);
+      int first = Integer.parseInt(ends[0]);
+      require(last >= first, "--layers: '%s' ends before it begins", part);
+      for (int i = first; i <= last; i++) {
+        numbers.add(i);
       }
-      return numbers;
     }
+    return numbers;
   }
 
   /** Which signature of a SavedModel takes what, where it shall not be as the model records it. */

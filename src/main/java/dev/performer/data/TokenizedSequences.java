@@ -69,7 +69,8 @@ public record TokenizedSequences(
     return of(file.toString(), names, encodings, Optional.empty(), length);
   }
 
-  private static TokenizedSequences of(
+  /** Sequences that are read; {@code encoded} is a line on how they were, if anything. */
+  public static TokenizedSequences of(
       String source,
       List<String> names,
       List<Tokenizer.Encoding> encodings,

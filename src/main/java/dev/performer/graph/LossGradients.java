@@ -16,6 +16,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.WeakHashMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
@@ -176,6 +177,20 @@ public final class LossGradients {
    */
   public static void attach(Graph graph, String node, RawCustomGradient gradient) {
     ATTACHED.computeIfAbsent(graph, key -> new ConcurrentHashMap<>()).put(node, gradient);
+  }
+
+  /** A gradient that uses other tensors of the graph than those of its node. */
+  public interface Capturing extends RawCustomGradient {
+    /** The same of a node's copy. @param copies what stands there for the tensors, if not they */
+    RawCustomGradient over(UnaryOperator<Output<?>> copies);
+  }
+
+  /** Gives a copy of a node the gradient that was attached to it, if there is one. */
+  static void attachCopy(Graph graph, String from, String to, UnaryOperator<Output<?>> copies) {
+    RawCustomGradient own = ATTACHED.getOrDefault(graph, Map.of()).get(from);
+    if (own != null) {
+      attach(graph, to, own instanceof Capturing capturing ? capturing.over(copies) : own);
+    }
   }
 
   public static void detach(Graph graph) {

@@ -72,9 +72,11 @@ public final class CausalSegments {
         ? Optional.of("is not causal")
         : c.exactHeads() > 0
             ? Optional.of("has exactHeads, whose keys grow with the length")
-            : c.convention().couplesPositions(c.kernel())
-                ? Optional.of(coupled.formatted(c.kernel(), c.convention()))
-                : Optional.empty();
+            : c.hasBand()
+                ? Optional.of("has a window or sinks, whose keys segments do not carry")
+                : c.convention().couplesPositions(c.kernel())
+                    ? Optional.of(coupled.formatted(c.kernel(), c.convention()))
+                    : Optional.empty();
   }
 
   /** Shapes of the states, {@code [B, …]}, in their order. */

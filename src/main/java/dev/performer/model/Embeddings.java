@@ -5,6 +5,7 @@ import dev.performer.graph.Variable;
 import dev.performer.model.PerformerConfig.Positions;
 import dev.performer.model.Stack.Blocks;
 import dev.performer.nn.Dense.Precision;
+import dev.performer.nn.Dense.Rows;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.LayerNorm;
 import dev.performer.nn.Parameters;
@@ -89,9 +90,9 @@ record Embeddings(
   }
 
   /** Vectors {@code [rows, E]}. */
-  record Table(Variable rows) {
+  record Table(Variable rows, Rows count) {
     static Table create(Parameters in, String name, int rows, int size, Initializer initializer) {
-      return new Table(in.trainable(name, initializer, rows, size));
+      return new Table(in.trainable(name, initializer, rows, size), in.rows());
     }
 
     /** Rows, {@code [..., E]}; an id beyond them fails when the graph runs. */
@@ -103,7 +104,8 @@ record Embeddings(
     Operand<TFloat32> products(Ops tf, Operand<TFloat32> x, Operand<TFloat32> bias) {
       long[] shape = rows.shape().asArray();
       var transposed = tf.linalg.transpose(rows.<TFloat32>read(tf), tf.array(1, 0));
-      return Precision.FLOAT32.times(tf, x, transposed, bias, (int) shape[1], (int) shape[0]);
+      int size = (int) shape[1];
+      return Precision.FLOAT32.times(tf, x, transposed, bias, size, (int) shape[0], count);
     }
   }
 }

@@ -11,6 +11,7 @@ import dev.performer.graph.Variables;
 import dev.performer.model.PerformerConfig.Positions;
 import dev.performer.model.Stack.Blocks;
 import dev.performer.nn.Dense.Precision;
+import dev.performer.nn.Dense.Rows;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.HeadCalibration;
 import dev.performer.nn.MultiHeadAttention;
@@ -71,10 +72,16 @@ public final class Performer {
     return new Performer(config, Parameters.existing(variables), false, precision);
   }
 
-  /** The same over constants, which serves one model only: products with one input become one. */
+  /**
+   * The same over constants, for few rows at a time or many, which serves one model only: products
+   * with one input become one.
+   */
   public static Performer constant(
-      PerformerConfig config, Function<String, Variable> constants, Precision precision) {
-    return new Performer(config, Parameters.constants(constants), false, precision);
+      PerformerConfig config,
+      Function<String, Variable> constants,
+      Precision precision,
+      Rows rows) {
+    return new Performer(config, Parameters.constants(constants, rows), false, precision);
   }
 
   /** Names and shapes of all variables, projections included, in the order of their creation. */

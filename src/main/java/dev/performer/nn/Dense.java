@@ -18,7 +18,24 @@ import org.tensorflow.types.TFloat32;
  * around attention have: {@code [E, H, D]} is used as {@code [E, H·D]}. Precision is that of {@code
  * x W}; what comes in and goes out, and b, are float32.
  */
-public record Dense(Variable kernel, Variable bias, int in, int out, Precision precision) {
+public record Dense(
+    Variable kernel, Variable bias, int in, int out, Precision precision, Rows rows) {
+  /** Which rows come, where W and b are constants: that is what their kernel is chosen by. */
+  public enum Rows {
+    /** Any number of them, and variables. */
+    ANY,
+    /** One or a few, which read W as it stands. */
+    FEW,
+    /** {@link #MANY_ROWS} or more, for which oneDNN keeps a large W in the order it reads it in. */
+    MANY
+  }
+
+  /** From here on, oneDNN's order of float32 weights is one and the same. */
+  public static final int MANY_ROWS = 8;
+
+  /** Elements of a matrix that is read faster in another order; smaller ones stay in caches. */
+  private static final long LARGE = 1 << 18;
+
   /** Small weights: a new model holds all classes for about equally likely. */
   private static final Initializer LOGITS = new Initializer.Normal(0.02f);
 
@@ -42,7 +59,8 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
     long[] shape = LongStream.concat(Arrays.stream(in), Arrays.stream(out)).toArray();
     Variable kernel = parameters.trainable("kernel", initializer, shape);
     Variable bias = hasBias ? parameters.trainable("bias", new Initializer.Constant(0), out) : null;
-    return new Dense(kernel, bias, product(in), product(out), parameters.precision());
+    var precision = parameters.precision();
+    return new Dense(kernel, bias, product(in), product(out), precision, parameters.rows());
   }
 
   /** Several layers of the same input as one, outputs side by side. */
@@ -59,7 +77,7 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
     var kernel = first.kernel.ofValue(tf.concat(kernels, tf.constant(1)));
     var bias = biases.isEmpty() ? null : first.bias.ofValue(tf.concat(biases, tf.constant(0)));
     int out = layers.stream().mapToInt(Dense::out).sum();
-    return new Dense(kernel, bias, first.in, out, first.precision);
+    return new Dense(kernel, bias, first.in, out, first.precision, first.rows);
   }
 
   private static int product(long[] sizes) {
@@ -68,7 +86,8 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
 
   /** The outputs, {@code [..., out]}, of {@code x}, {@code [..., in]}. */
   public Operand<TFloat32> apply(Ops tf, Operand<TFloat32> x) {
-    return precision.times(tf, x, matrix(tf), bias == null ? null : vector(tf), in, out);
+    Operand<TFloat32> terms = bias == null ? null : vector(tf); // [out]
+    return precision.times(tf, x, matrix(tf), terms, in, out, rows);
   }
 
   private Operand<TFloat32> matrix(Ops tf) {
@@ -89,6 +108,9 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
 
     /**
      * {@code [..., K]} times {@code [K, N]} as one product, plus {@code [N]}, which may be null.
+     * oneDNN keeps a constant matrix in the order that its kernel reads where product and sum are
+     * one kernel. The order is that of the first call: where another one wants another order, all
+     * of the matrix is put in order for it each time. A few rows of float32 read it as it stands.
      */
     public Operand<TFloat32> times(
         Ops tf,
@@ -96,11 +118,43 @@ public record Dense(Variable kernel, Variable bias, int in, int out, Precision p
         Operand<TFloat32> matrix,
         Operand<TFloat32> bias,
         int inner,
-        int outer) {
+        int outer,
+        Rows count) {
       Operand<TFloat32> rows = tf.reshape(x, tf.array(-1, inner)); // [rows, K]
+      boolean isLarge = (long) inner * outer >= LARGE;
+      if (count != Rows.ANY && this == BFLOAT16) {
+        var sum = kept(tf, rows, matrix, none(tf, outer)); // [rows, N]
+        return plus(tf, Algebra.withLast(tf, sum, x, outer), bias);
+      } else if (count == Rows.FEW || count == Rows.MANY && !isLarge) {
+        // A reshape between them keeps product and sum apart.
+        return plus(tf, Algebra.withLast(tf, product(tf, rows, matrix), x, outer), bias);
+      }
+      Operand<TFloat32> terms = count == Rows.MANY ? nowhereZero(tf, bias, outer) : bias;
       Operand<TFloat32> product = product(tf, rows, matrix); // [rows, N]
-      var sum = bias == null ? product : tf.nn.biasAdd(product, bias);
+      var sum = terms == null ? product : tf.nn.biasAdd(product, terms);
       return Algebra.withLast(tf, sum, x, outer);
+    }
+
+    private static Operand<TFloat32> plus(Ops tf, Operand<TFloat32> x, Operand<TFloat32> bias) {
+      return bias == null ? x : tf.math.add(x, bias);
+    }
+
+    /** So small that it is rounded off in any sum; sums with 0 would be simplified away. */
+    private static Operand<TFloat32> none(Ops tf, int size) {
+      return tf.fill(tf.array(size), tf.constant(Float.MIN_NORMAL));
+    }
+
+    private static Operand<TFloat32> nowhereZero(Ops tf, Operand<TFloat32> bias, int size) {
+      Operand<TFloat32> none = none(tf, size);
+      return bias == null ? none : tf.select(tf.math.equal(bias, tf.constant(0f)), none, bias);
+    }
+
+    private static Operand<TFloat32> kept(
+        Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix, Operand<TFloat32> none) {
+      var rounded = tf.dtypes.cast(matrix, TBfloat16.class);
+      var product = tf.linalg.matMul(tf.dtypes.cast(x, TBfloat16.class), rounded);
+      var sum = tf.nn.biasAdd(product, tf.dtypes.cast(none, TBfloat16.class));
+      return tf.dtypes.cast(sum, TFloat32.class);
     }
 
     private Operand<TFloat32> product(Ops tf, Operand<TFloat32> x, Operand<TFloat32> matrix) {

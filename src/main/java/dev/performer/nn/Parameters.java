@@ -3,6 +3,7 @@ package dev.performer.nn;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.nn.Dense.Precision;
+import dev.performer.nn.Dense.Rows;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.function.Function;
@@ -15,16 +16,16 @@ import org.tensorflow.types.TFloat32;
 /**
  * Where layers get their variables from, and what they compute in.
  *
- * @param constant whether values are constants, so that what is made of them alone costs nothing
+ * @param rows other than any: values are constants, and what is made of them alone costs nothing
  */
-public record Parameters(Source source, String prefix, Precision precision, boolean constant) {
+public record Parameters(Source source, String prefix, Precision precision, Rows rows) {
   /** Makes or finds the variable of a full name. */
   public interface Source {
     Variable variable(String name, Shape shape, boolean trainable, Initializer initializer);
   }
 
   public static Parameters of(Source source) {
-    return new Parameters(source, "", Precision.FLOAT32, false);
+    return new Parameters(source, "", Precision.FLOAT32, Rows.ANY);
   }
 
   /** New variables; their first values are drawn in {@code tf}. */
@@ -39,19 +40,24 @@ public record Parameters(Source source, String prefix, Precision precision, bool
     return of((name, shape, trainable, initializer) -> byName.apply(name));
   }
 
-  /** Constants, as {@link Variable#ofValue} makes them. */
-  public static Parameters constants(Function<String, Variable> byName) {
-    return new Parameters(existing(byName).source, "", Precision.FLOAT32, true);
+  /** Constants, as {@link Variable#ofValue} makes them, for few rows or many. */
+  public static Parameters constants(Function<String, Variable> byName, Rows rows) {
+    return new Parameters(existing(byName).source, "", Precision.FLOAT32, rows);
+  }
+
+  /** Whether values are constants. */
+  public boolean constant() {
+    return rows != Rows.ANY;
   }
 
   /** The variables below a name. */
   public Parameters in(String name) {
-    return new Parameters(source, prefix + name + "/", precision, constant);
+    return new Parameters(source, prefix + name + "/", precision, rows);
   }
 
   /** The same for layers that compute in another precision. */
   public Parameters in(Precision other) {
-    return new Parameters(source, prefix, other, constant);
+    return new Parameters(source, prefix, other, rows);
   }
 
   /** A variable that an optimizer may change. */

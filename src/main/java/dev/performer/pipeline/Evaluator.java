@@ -214,8 +214,7 @@ public final class Evaluator {
   }
 
   /** What is made of so many batches, 0 for all, or null for these; and who learns their sums. */
-  private record Reading(
-      BiFunction<Batches, Integer, Batches> cutting, Consumer<double[]> each) {
+  private record Reading(BiFunction<Batches, Integer, Batches> cutting, Consumer<double[]> each) {
     private static final Reading USUAL = new Reading(null, sums -> {});
 
     Batches of(Batches whole, int limit) {

@@ -8,6 +8,7 @@ import dev.performer.data.SequenceSource;
 import dev.performer.data.TokenBatch;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
+import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.FineTuneOptions;
 import dev.performer.training.ImportedLanguageModel;
 import dev.performer.training.LanguageModel;
@@ -58,7 +59,10 @@ record LanguageTuning(
         imported, model(), signature(), spec.tensors().logits(), false, progress);
     var language = read.withVariables(imported.variables()); // some may be frozen now
     var evaluated = ImportedLanguageModel.of(imported, evaluation.inference(imported));
-    var trainer = options.open(language, evaluated, data, run, resume, progress);
+    var config = PerformerModels.config(model().path());
+    var trainable =
+        ImportedLanguageModel.trainable(imported, spec.tensors(), evaluated, config, loop);
+    var trainer = options.open(trainable, language, evaluated, data, run, resume, progress);
     return new Running(trainer, imported, evaluated, data, options);
   }
 

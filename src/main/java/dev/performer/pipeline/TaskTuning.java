@@ -85,13 +85,12 @@ record TaskTuning(
     Optional<ImportedTask> labelled = Optional.empty();
     Trainable trainable;
     if (task.kind() == null) {
-      var loss = ImportedLoss.of(imported, spec.name(), task.losses(), first);
+      var loss = ImportedLoss.of(imported, spec.name(), task.losses(), first, loop.memory());
       String other = imported.inference(evaluated());
       trainable = (other.equals(spec.name()) ? loss : loss.evaluatedBy(other)).trainable();
       card = card.in(evaluated(), null, card.mask(), null);
     } else {
-      var options = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
-      labelled = Optional.of(labelled(imported, card, read, first, options, loop.seed(), progress));
+      labelled = Optional.of(labelled(imported, card, read, first, loop, progress));
       trainable = labelled.get().trainable();
     }
     card = labelled.map(ImportedTask::card).orElse(card);
@@ -124,11 +123,12 @@ record TaskTuning(
       TaskCard card,
       Read read,
       LabelledBatch first,
-      LossGraph.Options options,
-      long seed,
+      LoopOptions loop,
       Progress progress) {
+    var options = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
     if (!task.hasNewLayer()) {
-      return evaluated(imported, ImportedTask.of(imported, card, options));
+      return evaluated(
+          imported, ImportedTask.of(imported, card, Optional.empty(), options, loop.memory()));
     }
     List<Standardization> units = task.kind().hasNumbers() ? TaskReader.units(read) : List.of();
     TaskCard scaled =
@@ -142,8 +142,9 @@ record TaskTuning(
             ImportedTask.width(imported, card, first),
             pad == null || pad.isEmpty() ? null : pad.getAsInt(),
             units,
-            seed);
-    var labelled = evaluated(imported, ImportedTask.of(imported, scaled, head, options));
+            loop.seed());
+    var learnt = ImportedTask.of(imported, scaled, Optional.of(head), options, loop.memory());
+    var labelled = evaluated(imported, learnt);
     var on = imported.signatures().get(card.signature()).output(card.output());
     progress.message("A new layer on the output " + on + " guesses " + named(read.classes()));
     // What cannot be cut out is found before anything is trained.

@@ -7,7 +7,7 @@ import dev.performer.graph.FunctionGraph;
 import dev.performer.graph.GraphIndex;
 import dev.performer.graph.GraphProtos;
 import dev.performer.graph.LossGradients;
-import dev.performer.graph.OpDefinitions;
+import dev.performer.graph.NodeCopies;
 import dev.performer.graph.OwnGradients;
 import dev.performer.graph.TensorNames;
 import java.util.ArrayDeque;
@@ -18,15 +18,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.tensorflow.Graph;
 import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
-import org.tensorflow.OperationBuilder;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.RawCustomGradient;
-import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.proto.NodeDef;
 import org.tensorflow.proto.OpDef;
@@ -173,25 +172,47 @@ final class CustomGradients implements OwnGradients {
    * Writes a gradient function into a graph op by op. Inside a gradient callback the graph is
    * locked: importing a GraphDef, adding gradients or looking up operations would never return.
    */
-  private static final class Replay implements RawCustomGradient {
+  private static final class Replay implements LossGradients.Capturing {
     private final GraphIndex index;
-    private final List<String> results = new ArrayList<>(); // null where there is no gradient
+    private final List<String> results; // null where there is no gradient
     private final List<Output<?>> captured;
+    private final UnaryOperator<Output<?>> copies;
 
     Replay(FunctionGraph function, SavedConcreteFunction concrete, List<Output<?>> captured) {
-      index = new GraphIndex(function.flat().graph().getNodeList());
-      this.captured = captured;
+      this(
+          new GraphIndex(function.flat().graph().getNodeList()),
+          new ArrayList<>(),
+          captured,
+          UnaryOperator.identity());
       int next = 0;
       for (var gradient : gradients(concrete)) {
         results.add(gradient.hasNoneValue() ? null : function.results().get(next++));
       }
     }
 
+    private Replay(
+        GraphIndex index,
+        List<String> results,
+        List<Output<?>> captured,
+        UnaryOperator<Output<?>> copies) {
+      this.index = index;
+      this.results = results;
+      this.captured = captured;
+      this.copies = copies;
+    }
+
+    @Override
+    public RawCustomGradient over(UnaryOperator<Output<?>> others) {
+      return new Replay(index, results, captured, others);
+    }
+
     @Override
     public List<Operand<?>> call(Ops tf, GraphOperation node, List<Output<?>> gradients) {
       Map<String, Output<?>> tensors = new HashMap<>();
       gradients.forEach(gradient -> tensors.put(FunctionGraph.argument(tensors.size()), gradient));
-      captured.forEach(capture -> tensors.put(FunctionGraph.argument(tensors.size()), capture));
+      for (Output<?> capture : captured) {
+        tensors.put(FunctionGraph.argument(tensors.size()), copies.apply(capture));
+      }
       List<Operand<?>> perInput = new ArrayList<>();
       for (int i = 0; i < node.numOutputs(); i++) {
         String result = i < results.size() ? results.get(i) : null;
@@ -227,34 +248,12 @@ final class CustomGradients implements OwnGradients {
     }
 
     private static void write(NodeDef node, Ops tf, Map<String, Output<?>> tensors) {
-      String shortName = node.getName().substring(node.getName().lastIndexOf('/') + 1);
-      OperationBuilder builder = tf.scope().opBuilder(node.getOp(), shortName);
-      addInputs(builder, node, tensors);
-      Map<String, AttrValue> attributes = new HashMap<>(node.getAttrMap());
-      attributes.keySet().removeIf(name -> name.startsWith("_"));
-      attributes.forEach(builder::setAttr);
-      var operation = builder.build();
+      var operation = NodeCopies.write(node, tf, tensors::get);
       for (int i = 0; i < operation.numOutputs(); i++) {
         tensors.put(TensorNames.of(node.getName(), i), operation.output(i));
       }
       boolean hasResult = operation.numOutputs() > 0;
       require(hasResult, "a custom gradient uses the result of %s", node.getOp());
-    }
-
-    private static void addInputs(
-        OperationBuilder builder, NodeDef node, Map<String, Output<?>> tensors) {
-      List<String> inputs = GraphIndex.dataInputs(node);
-      int position = 0;
-      for (var argument : OpDefinitions.find(node.getOp()).orElseThrow().getInputArgList()) {
-        int end = position + OpDefinitions.length(argument, node.getAttrMap());
-        var values = inputs.subList(position, end).stream().map(tensors::get);
-        if (argument.getNumberAttr().isEmpty() && argument.getTypeListAttr().isEmpty()) {
-          builder.addInput(values.findFirst().orElseThrow());
-        } else {
-          builder.addInputList(values.toArray(Output<?>[]::new));
-        }
-        position = end;
-      }
     }
   }
 }

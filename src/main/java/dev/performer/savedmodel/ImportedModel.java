@@ -9,8 +9,10 @@ import dev.performer.graph.FlatGraph;
 import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GradientRewrites;
 import dev.performer.graph.GraphIndex;
+import dev.performer.graph.GraphParts;
 import dev.performer.graph.LossGradients;
 import dev.performer.graph.NativeErrors;
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.SinglePrecision;
 import dev.performer.graph.TensorNames;
@@ -170,6 +172,25 @@ public final class ImportedModel implements AutoCloseable {
 
   public Output<?> output(String signature, String name) {
     return graph.outputOrThrow(flat.resolve(imported(signature).output(name).tensor()));
+  }
+
+  /**
+   * Outputs by name once more, in parts of the graph that are computed again for their gradients;
+   * {@link #output} stays as it is. Variables that are frozen later are as if they were not.
+   *
+   * @param parts new; gets the parts
+   * @throws PerformerException if nothing could be saved so, or something cannot be repeated
+   */
+  public Map<String, Output<?>> inParts(
+      String signature, List<String> outputs, Recomputation parts) {
+    SignatureSpec spec = imported(signature);
+    List<String> names = outputs.stream().distinct().toList();
+    var references = names.stream().map(name -> flat.resolve(spec.output(name).tensor())).toList();
+    List<Variable> trained = variables.stream().filter(Variable::trainable).toList();
+    var copies = GraphParts.of(graph, flat.graph(), references, trained, parts);
+    Map<String, Output<?>> byName = new LinkedHashMap<>();
+    names.forEach(name -> byName.put(name, copies.get(byName.size())));
+    return byName;
   }
 
   /**

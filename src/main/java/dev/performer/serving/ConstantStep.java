@@ -6,7 +6,9 @@ import dev.performer.graph.Variable;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.RecurrentDecoder;
+import dev.performer.nn.Dense;
 import dev.performer.nn.Dense.Precision;
+import dev.performer.nn.Dense.Rows;
 import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.VariableSpec;
 import java.util.HashMap;
@@ -14,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
@@ -45,8 +48,8 @@ final class ConstantStep implements AutoCloseable {
   private final Operand<TInt32> position;
   private final Map<String, Operand<TFloat32>> inputs = new LinkedHashMap<>();
   private final Map<String, Shape> waiting;
-  private final Operand<TFloat32> logits;
-  private final Map<String, Operand<TFloat32>> deferred;
+  private final RecurrentDecoder.Advance few;
+  private final RecurrentDecoder.Advance many; // over the same constants in another order
   private final Map<String, Operand<TFloat32>> settled = new LinkedHashMap<>();
 
   /** Logits {@code [B, V]}, and tensors by name, which {@code owner} closes. */
@@ -65,7 +68,10 @@ final class ConstantStep implements AutoCloseable {
                     name, new Variable(name, constant, TFloat32.class, shape, false, name));
               }
             });
-    var decoder = new RecurrentDecoder(tf, Performer.constant(config, constants::get, precision));
+    Function<Rows, RecurrentDecoder> over =
+        rows ->
+            new RecurrentDecoder(tf, Performer.constant(config, constants::get, precision, rows));
+    var decoder = over.apply(Rows.FEW);
     token = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(-1)));
     position = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(-1)));
     var states = placeholders(tf, decoder.states());
@@ -73,9 +79,11 @@ final class ConstantStep implements AutoCloseable {
     var late = placeholders(tf, waiting);
     inputs.putAll(states);
     inputs.putAll(late);
-    var advance = decoder.defer(tf, token, position, states, late);
-    logits = advance.logits();
-    deferred = advance.states();
+    few = decoder.defer(tf, token, position, states, late);
+    many =
+        precision == Precision.FLOAT32
+            ? over.apply(Rows.MANY).defer(tf, token, position, states, late)
+            : few;
     decoder
         .settle(tf, states, late)
         .forEach(
@@ -126,20 +134,26 @@ final class ConstantStep implements AutoCloseable {
   }
 
   /** Reads one token of each text: what waits then, and the states of which nothing waits. */
-  Outcome step(int[] tokens, int[] positions, Map<String, Tensor> known) {
-    List<String> names = List.copyOf(deferred.keySet());
+  Outcome step(
+      int[] tokens,
+      int[] positions,
+      Map<String, Tensor> known,
+      Function<Session.Runner, Result> run) {
+    var advance = tokens.length < Dense.MANY_ROWS ? few : many;
+    List<String> names = List.copyOf(advance.states().keySet());
     try (Tensor ids = Tensors.of(tokens, tokens.length);
         Tensor at = Tensors.of(positions, positions.length)) {
-      Session.Runner runner = session.runner().feed(token, ids).feed(position, at).fetch(logits);
+      Session.Runner runner =
+          session.runner().feed(token, ids).feed(position, at).fetch(advance.logits());
       inputs.forEach((name, input) -> runner.feed(input, known.get(name)));
-      names.forEach(name -> runner.fetch(deferred.get(name)));
-      Result result = runner.run();
+      names.forEach(name -> runner.fetch(advance.states().get(name)));
+      Result result = run.apply(runner);
       return new Outcome(Tensors.floats(result.get(0)), named(result, names, 1), result);
     }
   }
 
   /** The states that have taken in what waited; nothing where no state waits. */
-  Outcome settle(Map<String, Tensor> known) {
+  Outcome settle(Map<String, Tensor> known, Function<Session.Runner, Result> run) {
     List<String> names = List.copyOf(settled.keySet());
     if (names.isEmpty()) {
       return new Outcome(null, Map.of(), () -> {});
@@ -147,7 +161,7 @@ final class ConstantStep implements AutoCloseable {
     Session.Runner runner = session.runner();
     inputs.forEach((name, input) -> runner.feed(input, known.get(name)));
     names.forEach(name -> runner.fetch(settled.get(name)));
-    Result result = runner.run();
+    Result result = run.apply(runner);
     return new Outcome(null, named(result, names, 0), result);
   }
 

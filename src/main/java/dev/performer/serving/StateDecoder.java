@@ -20,11 +20,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
+import org.tensorflow.proto.RunMetadata;
+import org.tensorflow.proto.RunOptions;
 
 /**
  * The signatures prefill, extend and decode_step: a token costs the same wherever it stands. Models
@@ -32,6 +35,8 @@ import org.tensorflow.Tensor;
  */
 final class StateDecoder implements Decoder {
   private static final int LONGEST_BEGINNING = 4096;
+  private static final RunOptions TRACE =
+      RunOptions.newBuilder().setTraceLevel(RunOptions.TraceLevel.FULL_TRACE).build();
 
   private final SavedModelPredictor predictor;
   private final Limits limits;
@@ -42,6 +47,7 @@ final class StateDecoder implements Decoder {
   private final List<String> outputs;
   private final PerformerConfig config;
   private Optional<ConstantStep> constant; // null until the first text generates
+  private Consumer<RunMetadata> traces; // null for none
 
   private StateDecoder(SavedModelPredictor predictor, PerformerConfig config) {
     this.predictor = predictor;
@@ -67,6 +73,11 @@ final class StateDecoder implements Decoder {
         "%s: has no states to generate with: no signature %s (it has %s), as causal language models with causal attention in every layer do";
     require(signatures.contains(STEP), text, model, STEP, signatures);
     return new StateDecoder(predictor, config);
+  }
+
+  /** Has all runs traced from now on; null for none. */
+  void trace(Consumer<RunMetadata> listener) {
+    traces = listener;
   }
 
   @Override
@@ -147,7 +158,16 @@ final class StateDecoder implements Decoder {
     Session.Runner runner = predictor.session().runner();
     feeds.forEach((name, tensor) -> runner.feed(signature.input(name).tensor(), tensor));
     outputs.forEach(name -> runner.fetch(signature.output(name).tensor()));
-    return checked(signature.name(), runner::run);
+    return checked(signature.name(), () -> run(runner));
+  }
+
+  private Result run(Session.Runner runner) {
+    if (traces == null) {
+      return runner.run();
+    }
+    Result result = runner.setOptions(TRACE).runAndFetchMetadata();
+    traces.accept(result.getMetadata().orElseThrow());
+    return result;
   }
 
   private <T> T checked(String signature, Supplier<T> run) {
@@ -245,7 +265,7 @@ final class StateDecoder implements Decoder {
       if (late == null) {
         late = StateRows.own(step.nothing(tokens.length));
       }
-      var next = checked(STEP, () -> step.step(tokens, positions, known()));
+      var next = checked(STEP, () -> step.step(tokens, positions, known(), StateDecoder.this::run));
       late.close();
       late = new StateRows(next.tensors(), next.owner());
       logits = next.logits();
@@ -264,7 +284,7 @@ final class StateDecoder implements Decoder {
     private void settle() {
       if (late != null) {
         Map<String, Tensor> known = known();
-        var settled = checked(STEP, () -> own.orElseThrow().settle(known));
+        var settled = checked(STEP, () -> own.orElseThrow().settle(known, StateDecoder.this::run));
         known.putAll(settled.tensors());
         known.keySet().retainAll(layout.shapes().keySet());
         rows.close();

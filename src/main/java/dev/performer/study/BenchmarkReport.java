@@ -29,6 +29,7 @@ final class BenchmarkReport<C extends Benchmark.Case<C>> {
    * @param gflop by formula, 10^9 operations, as {@code mb} in 10^6 bytes; null without
    * @param gflops 10^9 operations a second in the fastest run
    * @param ofPeak share of the machine's product of matrices in the same rounds
+   * @param ofReading share of the bytes a second that the machine reads in the same rounds
    */
   @JsonInclude(JsonInclude.Include.NON_NULL)
   record Measurement(
@@ -40,12 +41,14 @@ final class BenchmarkReport<C extends Benchmark.Case<C>> {
       Double mb,
       Double gflops,
       Double gbs,
-      Double ofPeak) {
+      Double ofPeak,
+      Double ofReading) {
     private static Measurement of(
         InTurns<?> of, String work, Timing timing, Cost cost, MachinePeak machine) {
       double seconds = timing.minMs() / 1e3;
       boolean hasBytes = cost != null && !Double.isNaN(cost.bytes());
       Double gflops = cost == null ? null : cost.flop() / 1e9 / seconds;
+      Double gbs = hasBytes ? cost.bytes() / 1e9 / seconds : null;
       return new Measurement(
           of.label(),
           of.group(),
@@ -54,8 +57,9 @@ final class BenchmarkReport<C extends Benchmark.Case<C>> {
           cost == null ? null : cost.flop() / 1e9,
           hasBytes ? cost.bytes() / 1e6 : null,
           gflops,
-          hasBytes ? cost.bytes() / 1e9 / seconds : null,
-          gflops == null || machine == null ? null : gflops / machine.matMulGflops());
+          gbs,
+          gflops == null || machine == null ? null : gflops / machine.matMulGflops(),
+          gbs == null || machine == null ? null : gbs / machine.readGbs());
     }
   }
 
@@ -115,13 +119,13 @@ final class BenchmarkReport<C extends Benchmark.Case<C>> {
     }
     Table table =
         new Table(
-            "case | work | min ms | median ms | CPU ms | page faults | GFLOP/s | of the peak | GB/s | peak MB");
+            "case | work | min ms | median ms | CPU ms | page faults | GFLOP/s | of the peak | GB/s | of reading | peak MB");
     for (Measurement m : measurements) {
       Timing t = m.timing;
       String cells = format("%s | %s | %.2f | %.2f", m.label, m.work, t.minMs(), t.medianMs());
       cells += format(" | %.2f | %.0f", t.cpuMs(), t.faults());
-      String share = m.ofPeak == null ? "–" : format("%.0f %%", 100 * m.ofPeak);
-      cells += " | " + number(m.gflops) + " | " + share + " | " + number(m.gbs);
+      cells += " | " + number(m.gflops) + " | " + share(m.ofPeak);
+      cells += " | " + number(m.gbs) + " | " + share(m.ofReading);
       table.row(cells + format(" | %.0f", t.peakMb()));
     }
     StringBuilder text = new StringBuilder(own + "\n" + table + "\n");
@@ -130,6 +134,10 @@ final class BenchmarkReport<C extends Benchmark.Case<C>> {
       text.append('\n').append(against.table(measurements, machines));
     }
     return text.toString();
+  }
+
+  private static String share(Double value) {
+    return value == null ? "–" : format("%.0f %%", 100 * value);
   }
 
   private static String number(Double value) {

@@ -170,7 +170,7 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
           new Cost(12 * pairs * d + (isReformer ? more : 3 * more), 2.75 * bytes));
     }
     double m = kernel.isSoftmax() ? size.features() : 0;
-    double r = m == 0 ? d : kernel.featuresPerDirection() * m;
+    double r = features(size);
     return new Costs(
         new Cost(4 * l * d * (m + r), 4 * l * (4 * d + 4 * r)),
         new Cost(4 * l * d * (2 * m + 3 * r), 4 * l * (11 * d + 10 * r)));
@@ -191,6 +191,19 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
     double width = size.hiddenSize();
     double attention = size.heads() * costs(true, length, size).forward().flop();
     return size.batch() * LAYERS * (24 * width * width * length + attention);
+  }
+
+  /** Numbers that one more token of a text reads beside weights: of sums, or of a cache. */
+  double stateSize(int position, Benchmark.Size size) {
+    double d = size.headSize();
+    double own = isExact() ? 2 * d * position : (d + 1) * features(size);
+    return LAYERS * size.heads() * own;
+  }
+
+  /** R of FAVOR+. */
+  private double features(Benchmark.Size size) {
+    double m = kernel.isSoftmax() ? size.features() : 0;
+    return m == 0 ? size.headSize() : kernel.featuresPerDirection() * m;
   }
 
   boolean isExact() {

@@ -37,7 +37,7 @@ public enum Benchmarks {
   GENERATE(
       "a token by the recurrent form against computing the whole prefix again",
       new Defaults(8, 64, 256, List.of(128, 256, 512, 1024)),
-      s -> new GenerationBenchmark(s.size(), s.lengths(), s.attentions())),
+      s -> new GenerationBenchmark(s.size(), s.lengths(), s.attentions(), s.computes())),
   /** Models into graphs. */
   IMPORT(
       "a model's way into a session and into a trainable graph",

@@ -11,35 +11,50 @@ import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
 import dev.performer.data.NpyArray;
+import dev.performer.graph.Tensors;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerSignatures;
+import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
-import dev.performer.serving.DecodingOptions;
-import dev.performer.serving.GenerationSession;
-import dev.performer.serving.Sampling;
+import dev.performer.savedmodel.ServingForm;
+import dev.performer.savedmodel.ServingGraph;
+import dev.performer.serving.TokenSteps;
+import dev.performer.study.TrainingBenchmark.Compute;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
+import org.tensorflow.Result;
+import org.tensorflow.Tensor;
+import org.tensorflow.proto.RunMetadata;
 
 /**
- * Generation token by token, by the recurrent form, against running the parallel form on the whole
- * prefix again. A model of random weights costs what a trained one does.
+ * Generation token by token, by the recurrent form, alone and of many texts at a time, against
+ * running the parallel form on the whole prefix again. A model of random weights costs what a
+ * trained one does.
  *
  * @param lengths where the prefix is computed again; the largest is how much is generated
+ * @param computes what weights are exported in; compiled steps are of training alone
  */
 public record GenerationBenchmark(
-    Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions)
+    Size size, List<Integer> lengths, List<BenchmarkedAttention> attentions, List<Compute> computes)
     implements Benchmark<GenerationBenchmark.Case> {
   /** So many that a quarter differs measurably from another. */
   private static final int LEAST_TOKENS = 16;
 
-  private static final int POINTS = 32;
+  private static final int QUARTERS = 4;
+
+  /** So many times the rows, at the beginning of texts. */
+  private static final int MORE = 16;
 
   /** Checks lengths. */
   public GenerationBenchmark {
@@ -47,12 +62,19 @@ public record GenerationBenchmark(
     boolean isFit = Collections.max(lengths) >= LEAST_TOKENS;
     String text = "generation is measured over at least %d tokens, not %s";
     PerformerException.require(isFit, text, LEAST_TOKENS, lengths);
+    computes = computes.stream().filter(compute -> compute != Compute.XLA).toList();
+    String compiled = "steps of generation are not compiled: their weights are plain or bfloat16";
+    PerformerException.require(!computes.isEmpty(), compiled);
   }
 
   /**
-   * What was measured, in milliseconds a token. Every time is the fastest of several runs.
+   * What was measured, in milliseconds a token of all rows, the fastest of all rounds.
    *
+   * @param tokenMs in each quarter of the text
    * @param growth last quarter over first
+   * @param rows of the many
+   * @param rowsMs of so many rows, in the first quarter
+   * @param rowsFaster tokens a second of so many rows, over those of the first quarter
    * @param recomputeMs by length: the parallel form on so many tokens
    * @param timesFaster by length: recomputing over the recurrent form
    */
@@ -62,21 +84,28 @@ public record GenerationBenchmark(
       double firstQuarterMs,
       double lastQuarterMs,
       double growth,
+      int rows,
+      double rowsMs,
+      double rowsFaster,
       Map<Integer, Double> recomputeMs,
       Map<Integer, Double> timesFaster) {
-    private static Measured of(
-        String attention, double[] tokenMs, Map<Integer, Double> recomputeMs) {
-      int quarter = tokenMs.length / 4;
-      double first = mean(tokenMs, 0, quarter);
-      double last = mean(tokenMs, tokenMs.length - quarter, tokenMs.length);
+    private static Measured of(Case of, Map<String, Timing> timings) {
+      double[] ms = new double[QUARTERS];
+      Arrays.setAll(ms, q -> timings.get(of.quarter(q)).minMs() / of.tokensOfRun());
+      double rowsMs = timings.get(of.more()).minMs() / of.tokensOfRun();
+      Map<Integer, Double> again = new TreeMap<>();
       Map<Integer, Double> faster = new TreeMap<>();
-      recomputeMs.forEach( // over the mean around that length: one token's time is noise
-          (l, ms) -> faster.put(l, ms / mean(tokenMs, Math.min(l - 1, l - l / 4), l)));
-      return new Measured(attention, tokenMs, first, last, last / first, recomputeMs, faster);
-    }
-
-    private static double mean(double[] values, int from, int to) {
-      return Arrays.stream(values, from, to).average().orElseThrow();
+      for (int length : of.lengths) {
+        double recompute = timings.get(Case.again(length)).minMs();
+        again.put(length, recompute);
+        faster.put(length, recompute / ms[of.quarterOf(length)]);
+      }
+      double first = ms[0];
+      double last = ms[QUARTERS - 1];
+      int rows = of.size.batch() * MORE;
+      String label = of.name();
+      double ratio = MORE * first / rowsMs;
+      return new Measured(label, ms, first, last, last / first, rows, rowsMs, ratio, again, faster);
     }
   }
 
@@ -89,25 +118,32 @@ public record GenerationBenchmark(
 
   @Override
   public List<Case> cases() {
-    return attentions.stream().map(a -> new Case(a, lengths, size, null)).toList();
+    return attentions.stream()
+        .flatMap(a -> computes.stream().map(c -> new Case(a, c, lengths, size, null)))
+        .toList();
   }
 
   /** Milliseconds a token in the first and last quarter, and of computing the prefix again. */
   @Override
   public String table(List<Case> rows) {
     String quarters = "attention | token, first quarter | last quarter | last / first";
-    Table table = new Table(quarters + columns(lengths, l -> "prefix of " + l + " again"));
+    String many = format(" | %d rows | tokens/s to one", size.batch() * MORE);
+    Table table = new Table(quarters + many + columns(lengths, l -> "prefix of " + l + " again"));
     for (Measured row : results(rows)) {
       double first = row.firstQuarterMs;
       String cells = format(" | %.2f ms | %.2f ms | %.2f", first, row.lastQuarterMs, row.growth);
+      cells += format(" | %.2f ms | %.1f×", row.rowsMs, row.rowsFaster);
       var times = row.timesFaster;
       var again = row.recomputeMs;
       cells += columns(lengths, l -> format("%.1f ms, %.1f×", again.get(l), times.get(l)));
       table.row(row.attention + cells);
     }
     return table
-        + "\nMilliseconds a token, each the fastest of several runs; ×: how many times faster the"
-        + " recurrent form is at that length.\n";
+        + "\nMilliseconds a token, the fastest of all rounds; ×: how many times faster the"
+        + " recurrent form is at that length. Below, a run is "
+        + Case.tokensOfRun(lengths)
+        + " tokens, GB/s are of weights and states read once a token, and reading is that of the"
+        + " machine.\n";
   }
 
   @Override
@@ -120,17 +156,16 @@ public record GenerationBenchmark(
   public List<Chart> charts(List<Case> rows) {
     var layout = new Layout(900, 560, Scale.POWERS_OF_TWO, Scale.DECADES, Legend.INSIDE);
     Chart chart = Chart.of("One more token", "tokens so far", "milliseconds", layout);
+    double tokens = Collections.max(lengths);
+    double[] x = IntStream.range(0, QUARTERS).mapToDouble(q -> (q + 0.5) / QUARTERS).toArray();
     int colour = 0;
     for (Measured row : results(rows)) {
-      double[] ms = row.tokenMs;
-      int step = Math.max(1, ms.length / POINTS);
-      double[] x = IntStream.rangeClosed(1, ms.length / step).mapToDouble(i -> i * step).toArray();
-      double[] y =
-          Arrays.stream(x).map(at -> Measured.mean(ms, (int) at - step, (int) at)).toArray();
       var times = row.recomputeMs;
       Line again = Line.of(row.attention + ", prefix again", times.keySet(), times.values());
       again = again.withDash(Line.Dash.DASHED).withMarker(Line.Marker.CIRCLE);
-      Line recurrent = Line.of(row.attention + ", recurrent", x, y);
+      double[] at = Arrays.stream(x).map(share -> share * tokens).toArray();
+      Line recurrent = Line.of(row.attention + ", recurrent", at, row.tokenMs);
+      recurrent = recurrent.withMarker(Line.Marker.CIRCLE);
       chart = chart.with(recurrent.withColour(colour)).with(again.withColour(colour++));
     }
     return List.of(chart);
@@ -141,96 +176,246 @@ public record GenerationBenchmark(
   }
 
   /** Both ways with one attention, at all lengths. */
-  record Case(BenchmarkedAttention attention, List<Integer> lengths, Size size, Measured result)
-      implements Benchmark.Case<Case> {
-    private static final int RUNS = 3;
+  record Case(
+      BenchmarkedAttention attention,
+      Compute compute,
+      List<Integer> lengths,
+      Size size,
+      Measured result)
+      implements InTurns<Case> {
     private static final double START_SECONDS = 8;
-    private static final double TOKEN_SECONDS = 3e-3;
+    private static final double SHORTEST_SECONDS = 0.06;
     private static final double OPERATIONS_A_SECOND = 1e11;
 
     @Override
     public String label() {
-      return attention.label() + ", " + tokens() + " tokens";
+      return name() + ", " + tokens() + " tokens";
+    }
+
+    private String name() {
+      return attention.label() + compute.suffix();
     }
 
     @Override
     public String line() {
       return format(
-          "%-28s %.2f ms a token, %.2f ms in the last quarter",
-          label(), result.firstQuarterMs, result.lastQuarterMs);
+          "%-28s %.2f ms a token, %.2f ms in the last quarter, %d rows %.2f ms",
+          label(), result.firstQuarterMs, result.lastQuarterMs, result.rows, result.rowsMs);
     }
 
     private int tokens() {
       return Collections.max(lengths);
     }
 
-    @Override
-    public double seconds() {
-      double again = 0;
-      for (int length : lengths) {
-        again += attention.modelFlop(length, size);
-      }
-      return START_SECONDS
-          + (RUNS + 1) * (tokens() * size.batch() * TOKEN_SECONDS + again / OPERATIONS_A_SECOND);
+    /** As many as make the same work come again. */
+    private static int tokensOfRun(List<Integer> lengths) {
+      return Math.min(TokenSteps.TURN, Collections.max(lengths) / QUARTERS);
+    }
+
+    private int tokensOfRun() {
+      return tokensOfRun(lengths);
+    }
+
+    private String quarter(int number) {
+      return tokensOfRun() + " tokens, quarter " + (number + 1);
+    }
+
+    private String more() {
+      return tokensOfRun() + " tokens of " + size.batch() * MORE + " rows";
+    }
+
+    private static String again(int length) {
+      return "prefix of " + length;
+    }
+
+    /** Where a quarter begins, in tokens. */
+    private int begin(int quarter) {
+      return quarter * tokens() / QUARTERS;
+    }
+
+    /** That of the last of so many tokens. */
+    private int quarterOf(int length) {
+      return Math.min(QUARTERS - 1, QUARTERS * (length - 1) / tokens());
     }
 
     @Override
-    public Case measure() throws IOException {
+    public String group() {
+      return "generate";
+    }
+
+    @Override
+    public Case with(Map<String, Timing> timings) {
+      return new Case(attention, compute, lengths, size, Measured.of(this, timings));
+    }
+
+    /** Of weights once a token, and of states as they are in the middle of a quarter. */
+    @Override
+    public Map<String, Cost> costs() {
+      Map<String, Cost> costs = new LinkedHashMap<>();
+      for (int q = 0; q < QUARTERS; q++) {
+        costs.put(quarter(q), cost(size.batch(), (begin(q) + begin(q + 1)) / 2));
+      }
+      costs.put(more(), cost(size.batch() * MORE, begin(1) / 2));
+      lengths.forEach(l -> costs.put(again(l), Cost.ofFlop(attention.modelFlop(l, size))));
+      return costs;
+    }
+
+    private Cost cost(int rows, int position) {
+      double numbers = rows * attention.stateSize(position, size);
+      double bytes = Float.BYTES * numbers;
+      var config = PerformerConfig.of(attention.model(tokens(), size), label());
+      for (var variable : Performer.shapes(config).entrySet()) {
+        if (!variable.getKey().startsWith("embeddings/")) { // a row of those is read
+          boolean isNarrow = compute == Compute.BFLOAT16 && variable.getKey().endsWith("/kernel");
+          double count = variable.getValue().size();
+          numbers += rows * count;
+          bytes += (isNarrow ? Short.BYTES : Float.BYTES) * count;
+        }
+      }
+      Cost one = new Cost(2 * numbers, bytes);
+      return one.times(tokensOfRun());
+    }
+
+    @Override
+    public double seconds() {
+      return START_SECONDS + 3 * roundSeconds();
+    }
+
+    @Override
+    public double roundSeconds() {
+      double seconds = (QUARTERS + MORE) * SHORTEST_SECONDS;
+      for (int length : lengths) {
+        double own = attention.modelFlop(length, size) / OPERATIONS_A_SECOND;
+        seconds += Math.max(SHORTEST_SECONDS, own);
+      }
+      return seconds;
+    }
+
+    @Override
+    public Open open() throws IOException {
       Path folder = Files.createTempDirectory("performer-bench");
       try {
         Path model = folder.resolve("model");
         RandomModel.write(attention.model(tokens(), size), null, model);
-        var measured = Measured.of(attention.label(), recurrent(model), parallel(model));
-        return new Case(attention, lengths, size, measured);
+        if (compute == Compute.BFLOAT16) {
+          Path narrow = folder.resolve("bfloat16");
+          var form = ServingForm.AS_IS.in(ServingForm.Precision.BFLOAT16);
+          ServingGraph.export(SavedModelDirectory.open(model), form, narrow);
+          model = narrow;
+        }
+        return new Opened(this, TokenSteps.open(model));
       } finally {
         AtomicFiles.discard(folder);
       }
     }
+  }
 
-    /** Token by token, the fastest of all runs. */
-    private double[] recurrent(Path model) {
-      double[] best = new double[tokens()];
-      Arrays.fill(best, Double.MAX_VALUE);
-      List<int[]> prompts = Collections.nCopies(size.batch(), new int[] {1});
-      var options = DecodingOptions.of(best.length, Sampling.mostLikely());
-      try (GenerationSession session = GenerationSession.open(model)) {
-        for (int run = 0; run <= RUNS; run++) {
-          long[] times = new long[best.length + 1];
-          times[0] = System.nanoTime();
-          int[] count = {0};
-          GenerationSession.Listener watch =
-              (row, token) -> {
-                if (row == prompts.size() - 1) {
-                  times[++count[0]] = System.nanoTime();
-                }
-              };
-          session.generate(prompts, options, watch);
-          for (int i = 0; i < best.length && run > 0; i++) { // the first run plans the graph
-            best[i] = Math.min(best[i], (times[i + 1] - times[i]) / 1e6);
-          }
-        }
+  /** A model and the texts that grow. */
+  private static final class Opened implements InTurns.Open {
+    private final TokenSteps steps;
+    private final List<Growing> growing = new ArrayList<>();
+    private final Map<String, InTurns.Work> work = new LinkedHashMap<>();
+
+    Opened(Case of, TokenSteps steps) {
+      this.steps = steps;
+      int batch = of.size.batch();
+      for (int q = 0; q < QUARTERS; q++) {
+        add(of.quarter(q), new Growing(of, batch, of.begin(q), of.begin(q + 1)));
       }
-      best[0] = best[1]; // that is the prompt's time
-      return best;
+      add(of.more(), new Growing(of, batch * MORE, 0, of.begin(1)));
+      of.lengths.forEach(l -> work.put(Case.again(l), new Again(steps.model(), batch, l)));
     }
 
-    private Map<Integer, Double> parallel(Path model) {
-      Map<Integer, Double> result = new TreeMap<>();
-      try (SavedModelPredictor predictor = SavedModelPredictor.load(model)) {
-        for (int length : lengths) {
-          int[] tokens = new int[Math.multiplyExact(size.batch(), length)];
-          Arrays.fill(tokens, 1);
-          var batch = NpyArray.of(tokens, size.batch(), length); // [B, L]
-          double best = Double.MAX_VALUE;
-          for (int run = 0; run <= RUNS; run++) {
-            long start = System.nanoTime();
-            predictor.predict("serving_default", Map.of(PerformerSignatures.TOKENS, batch));
-            best = run == 0 ? best : Math.min(best, (System.nanoTime() - start) / 1e6);
-          }
-          result.put(length, best);
+    private void add(String name, Growing texts) {
+      growing.add(texts);
+      work.put(name, texts);
+    }
+
+    @Override
+    public Map<String, InTurns.Work> work() {
+      return work;
+    }
+
+    @Override
+    public void close() {
+      growing.forEach(Growing::close);
+      steps.close();
+    }
+
+    /** Texts that grow from one length to another, again and again. */
+    private final class Growing implements InTurns.Work {
+      private final int rows;
+      private final int from;
+      private final int to;
+      private final int tokens;
+      private TokenSteps.Texts texts;
+      private int length;
+
+      Growing(Case of, int rows, int from, int to) {
+        this.rows = rows;
+        this.from = Math.max(1, from);
+        this.to = to;
+        tokens = Math.min(of.tokensOfRun(), to - this.from);
+      }
+
+      private void begin() {
+        if (texts == null || length + tokens > to) {
+          close();
+          texts = steps.texts(rows, from);
+          length = from;
+        }
+        length += tokens;
+      }
+
+      @Override
+      public void run() {
+        begin();
+        for (int i = 0; i < tokens; i++) {
+          texts.step();
         }
       }
-      return result;
+
+      @Override
+      public RunMetadata traced() {
+        begin();
+        return texts.traced(tokens);
+      }
+
+      private void close() {
+        if (texts != null) {
+          texts.close();
+        }
+      }
+    }
+  }
+
+  /** The parallel form on rows of one length. */
+  private record Again(SavedModelPredictor model, int rows, int length) implements InTurns.Work {
+    private static final String SIGNATURE = "serving_default";
+
+    private int[] tokens() {
+      int[] tokens = new int[Math.multiplyExact(rows, length)];
+      Arrays.fill(tokens, 1);
+      return tokens;
+    }
+
+    @Override
+    public void run() {
+      var batch = NpyArray.of(tokens(), rows, length); // [B, L]
+      model.predict(SIGNATURE, Map.of(PerformerSignatures.TOKENS, batch));
+    }
+
+    @Override
+    public RunMetadata traced() {
+      var signature = model.directory().signature(SIGNATURE);
+      try (Tensor batch = Tensors.of(tokens(), rows, length)) {
+        var runner = model.session().runner().setOptions(TimedGraph.TRACE);
+        runner.feed(signature.input(PerformerSignatures.TOKENS).tensor(), batch);
+        signature.outputs().values().forEach(output -> runner.fetch(output.tensor()));
+        try (Result result = runner.runAndFetchMetadata()) {
+          return result.getMetadata().orElseThrow();
+        }
+      }
     }
   }
 }

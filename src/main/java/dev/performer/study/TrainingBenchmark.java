@@ -28,6 +28,11 @@ public record TrainingBenchmark(
     Compute(String suffix) {
       this.suffix = suffix;
     }
+
+    /** Behind the name of an attention. */
+    String suffix() {
+      return suffix;
+    }
   }
 
   /** Checks lengths. */
@@ -97,7 +102,7 @@ public record TrainingBenchmark(
 
     /** Without the length. */
     private String kind() {
-      return attention.label() + compute.suffix;
+      return attention.label() + compute.suffix();
     }
 
     @Override

@@ -78,7 +78,7 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
    * @throws PerformerException if directory, data or model will not do
    */
   public Trainer start(LanguageModel model, Data data, Path directory, Progress progress) {
-    return open(model, model, data, directory, false, progress);
+    return open(Trainable.of(model), model, model, data, directory, false, progress);
   }
 
   /**
@@ -87,11 +87,17 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
    * @throws PerformerException if there is none, or model, data or options are not the same
    */
   public Trainer resume(LanguageModel model, Data data, Path directory, Progress progress) {
-    return open(model, model, data, directory, true, progress);
+    return open(Trainable.of(model), model, model, data, directory, true, progress);
   }
 
-  /** Opens a run, a new or an earlier one. @param evaluated the model as it is evaluated */
+  /**
+   * Opens a run, a new or an earlier one.
+   *
+   * @param trainable the model with its loss, in whatever form
+   * @param evaluated the model as it is evaluated
+   */
   public Trainer open(
+      Trainable trainable,
       LanguageModel model,
       LanguageModel evaluated,
       Data data,
@@ -114,7 +120,6 @@ public record FineTuneOptions(Objective objective, Batching batching, LoopOption
     long seed = TokenBatchSource.EVALUATION_SEED;
     var held = ExampleBatches.of(data.validation(), tokenizer, fitted.forEvaluation(), seed);
     BatchSource validation = TokenBatchSource.evaluation(held, objective);
-    Trainable trainable = Trainable.of(model, evaluated);
     var best = Validation.of(trainable, validation, loop.evaluationBatches());
     RunDirectory run = RunDirectory.open(directory, resume, settings(data), progress);
     opened.set(new Trainer(trainable, train, best, loop, run, progress));

@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.Tensors;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.InputFeed;
@@ -10,6 +11,7 @@ import dev.performer.savedmodel.TensorSpec;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
@@ -26,10 +28,24 @@ import org.tensorflow.types.TFloat64;
  *
  * @param tokens the input with token ids; null for arrays
  * @param mask the input that is 1 where a token is real; null if there is none
+ * @param copies outputs that are trained in place of the model's own
  */
-record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, String mask) {
+record ImportedInputs(
+    ImportedModel model,
+    SignatureSpec spec,
+    String tokens,
+    String mask,
+    Map<String, Output<?>> copies) {
   static ImportedInputs of(ImportedModel model, String signature, String tokens, String mask) {
-    return new ImportedInputs(model, model.signatures().get(signature), tokens, mask);
+    return new ImportedInputs(model, model.signatures().get(signature), tokens, mask, Map.of());
+  }
+
+  /** The same with outputs in parts that are computed again, which the parts get, if there are. */
+  ImportedInputs inParts(List<String> outputs, Optional<Recomputation> parts) {
+    return parts
+        .map(all -> model.inParts(spec.name(), outputs, all))
+        .map(made -> new ImportedInputs(model, spec, tokens, mask, made))
+        .orElse(this);
   }
 
   Output<?> input(String name) {
@@ -45,7 +61,8 @@ record ImportedInputs(ImportedModel model, SignatureSpec spec, String tokens, St
 
   /** An output as float32. @throws dev.performer.PerformerException if it holds no such numbers */
   Operand<TFloat32> output(Ops tf, String name) {
-    Output<?> output = model.output(spec.name(), name);
+    Output<?> copy = copies.get(name);
+    Output<?> output = copy != null ? copy : model.output(spec.name(), name);
     if (output.type() == TFloat32.class) {
       return output.expect(TFloat32.class);
     }

@@ -3,6 +3,10 @@ package dev.performer.training;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.graph.Recomputation;
+import dev.performer.graph.Variable;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.InputFeed;
 import dev.performer.savedmodel.ModelCard;
@@ -38,6 +42,11 @@ public final class ImportedLanguageModel {
           "encoder_token_ids");
   private static final List<String> LOGITS =
       List.of("logits", "lm_head", "lm_logits", "mlm_logits");
+
+  private static final String WHOLE =
+      "here each sequence is one example: train a recipe that starts from this model";
+  private static final String UNKNOWN =
+      "segments need a model that says how it is built, as exports of training and imported checkpoints do; %s does not; take recompute";
 
   private ImportedLanguageModel() {}
 
@@ -165,6 +174,58 @@ public final class ImportedLanguageModel {
         logits.expect(TFloat32.class),
         model.variables(),
         model::restore);
+  }
+
+  /**
+   * The language model of a card with its loss, in the form in which a loop trains it.
+   *
+   * @param variables as they are trained
+   * @param evaluated the same model as it is evaluated
+   * @param config how the model is built; empty if that is unknown
+   * @throws PerformerException if it cannot be trained in this form
+   */
+  public static Trainable trainable(
+      ImportedModel model,
+      ModelCard.LanguageModel card,
+      LanguageModel evaluated,
+      Optional<PerformerConfig> config,
+      LoopOptions loop) {
+    LanguageModel language = of(model, card);
+    require(!loop.truncate(), "truncate needs streams of examples, which recipes have; %s", WHOLE);
+    return switch (loop.memory()) {
+      case PLAIN -> Trainable.of(language, evaluated);
+      case RECOMPUTE -> {
+        var parts = new Recomputation();
+        var logits = model.inParts(card.signature(), List.of(card.logits()), parts);
+        var copy = logits.get(card.logits()).expect(TFloat32.class);
+        yield Trainable.of(language.withLogits(copy), evaluated, parts);
+      }
+      case SEGMENTS -> {
+        require(config.isPresent(), UNKNOWN, model.directory().path());
+        require(
+            loop.lora() == null, "lora and memory: segments do not go together; take recompute");
+        Memory.check(config.get(), loop);
+        requireVariables(model, config.get());
+        yield PerformerTraining.inSegments(
+            model.graph(), config.get(), loop, model.variables(), model::restore);
+      }
+    };
+  }
+
+  /** Exports with weights in another form have other variables. */
+  private static void requireVariables(ImportedModel model, PerformerConfig config) {
+    Map<String, Variable> known = new LinkedHashMap<>();
+    model.variables().forEach(variable -> known.put(variable.name(), variable));
+    Performer.shapes(config)
+        .forEach(
+            (name, shape) -> {
+              Variable own = known.get(name);
+              boolean fits =
+                  own != null && own.type() == TFloat32.class && own.shape().equals(shape);
+              String text =
+                  "segments need the weight %s as float32 %s, which the graph has not; %s";
+              require(fits, text, name, shape, "take recompute");
+            });
   }
 
   private static SignatureSpec signature(ImportedModel model, String name) {

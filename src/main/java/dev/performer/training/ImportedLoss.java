@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import dev.performer.data.NpyArray;
 import dev.performer.data.NpyType;
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.Tensors;
 import dev.performer.savedmodel.ImportedModel;
 import dev.performer.training.Measures.Tally;
@@ -35,6 +36,7 @@ public final class ImportedLoss {
   private static final Set<String> SHAPE_ONLY =
       Set.of("Identity", "Reshape", "Squeeze", "ExpandDims");
 
+  private final Optional<Recomputation> parts;
   private final ImportedInputs inputs;
   private final List<LossTerm> terms;
   private final List<Target> of;
@@ -57,8 +59,11 @@ public final class ImportedLoss {
       String signature,
       List<LossTerm> terms,
       List<Target> of,
+      Optional<Recomputation> parts,
       ImportedLoss trained) {
-    inputs = ImportedInputs.of(model, signature, null, null);
+    this.parts = parts;
+    var outputs = terms.stream().map(LossTerm::output).toList();
+    inputs = ImportedInputs.of(model, signature, null, null).inParts(outputs, parts);
     this.terms = terms;
     this.of = of;
     this.trained = trained;
@@ -68,7 +73,7 @@ public final class ImportedLoss {
             ? tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1))).asOutput()
             : trained.weights;
     targets.putAll(trained == null ? Map.of() : trained.targets);
-    List<Operand<TFloat32>> parts = new ArrayList<>();
+    List<Operand<TFloat32>> summed = new ArrayList<>();
     Operand<TFloat32> total = null;
     for (int i = 0; i < terms.size(); i++) {
       LossTerm term = terms.get(i);
@@ -78,7 +83,7 @@ public final class ImportedLoss {
           targets.computeIfAbsent(
               of.get(i), t -> tf.placeholder(type, Placeholder.shape(Shape.unknown())).asOutput());
       LossTerm.Sums own = term.build(tf, output, target, weights);
-      parts.addAll(List.of(own.sum(), own.count()));
+      summed.addAll(List.of(own.sum(), own.count()));
       var mean = tf.math.div(own.sum(), tf.math.maximum(own.count(), tf.constant(1e-9f)));
       var weighted = tf.math.mul(mean, tf.constant((float) term.weight()));
       total = total == null ? weighted : tf.math.add(total, weighted);
@@ -87,7 +92,7 @@ public final class ImportedLoss {
     var rows = tf.reduceSum(tf.dtypes.cast(weights, TFloat64.class), tf.constant(0));
     var lost = tf.math.mul(tf.dtypes.cast(loss, TFloat64.class), rows);
     sums = tf.stack(List.of(lost, tf.constant(Double.NaN), rows)).asOutput();
-    each = tf.stack(parts).asOutput();
+    each = tf.stack(summed).asOutput();
   }
 
   /**
@@ -97,6 +102,16 @@ public final class ImportedLoss {
    */
   public static ImportedLoss of(
       ImportedModel model, String signature, List<LossTerm> terms, LabelledBatch first) {
+    return of(model, signature, terms, first, Memory.PLAIN);
+  }
+
+  /** The same where a step may keep less. */
+  public static ImportedLoss of(
+      ImportedModel model,
+      String signature,
+      List<LossTerm> terms,
+      LabelledBatch first,
+      Memory memory) {
     ImportedInputs inputs = ImportedInputs.of(model, signature, null, null);
     List<Target> targets = new ArrayList<>();
     for (LossTerm term : terms) {
@@ -114,12 +129,15 @@ public final class ImportedLoss {
       require(fits, text, name, term.output(), given, term.kind().label(), row);
       targets.add(new Target(term.target(), isOfIds, isOfIds ? ids : row));
     }
-    return new ImportedLoss(model, signature, terms, targets, null);
+    var parts = memory.parts();
+    var learnt = new ImportedLoss(model, signature, terms, targets, parts, null);
+    return parts.isPresent() ? learnt.evaluatedBy(signature) : learnt;
   }
 
   /** The same losses where another signature with such inputs and outputs is evaluated. */
   public ImportedLoss evaluatedBy(String signature) {
-    return new ImportedLoss(inputs.model(), signature, terms, of, this);
+    ImportedLoss learnt = trained == null ? this : trained;
+    return new ImportedLoss(inputs.model(), signature, terms, of, Optional.empty(), learnt);
   }
 
   private static boolean fits(NpyArray target, List<Long> row) {
@@ -153,6 +171,7 @@ public final class ImportedLoss {
         .loss(learnt.loss)
         .sums(learnt.sums)
         .evaluation(sums)
+        .parts(learnt.parts.orElse(Recomputation.NONE))
         .feed(batch -> feed(learnt, learnt.inputs.fit(inputs.fit(batch))))
         .measures(new Measures(Optional.of(each), Terms::new))
         .build();

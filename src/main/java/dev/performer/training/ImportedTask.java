@@ -2,6 +2,7 @@ package dev.performer.training;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.graph.Recomputation;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
 import dev.performer.model.Sequences;
@@ -68,6 +69,7 @@ public final class ImportedTask {
   private final LossGraph.Options options;
   private final ImportedTask trained; // by another signature; null where it is this one
   private final String scope;
+  private final Optional<Recomputation> parts;
   private final ImportedInputs inputs;
   private final Ops tf;
   private final Variables added;
@@ -81,12 +83,16 @@ public final class ImportedTask {
       TaskCard card,
       Optional<Head> head,
       LossGraph.Options options,
+      Optional<Recomputation> parts,
       ImportedTask trained) {
     this.card = card;
     this.head = head;
     this.options = options;
     this.trained = trained;
-    inputs = ImportedInputs.of(model, signature, card.tokens(), card.mask());
+    this.parts = parts;
+    inputs =
+        ImportedInputs.of(model, signature, card.tokens(), card.mask())
+            .inParts(List.of(card.output()), parts);
     tf = Ops.create(model.graph()).withSubScope(trained == null ? "task" : "evaluation");
     added = trained == null ? new Variables(Ops.create(model.graph())) : trained.added;
     scope = trained == null ? freeScope() : trained.scope;
@@ -105,12 +111,28 @@ public final class ImportedTask {
   /** A new layer on the card's output. */
   public static ImportedTask of(
       ImportedModel model, TaskCard card, Head head, LossGraph.Options options) {
-    return new ImportedTask(model, card.signature(), card, Optional.of(head), options, null);
+    return of(model, card, Optional.of(head), options, Memory.PLAIN);
   }
 
   /** The card's output itself: logits, probabilities, or the numbers. */
   public static ImportedTask of(ImportedModel model, TaskCard card, LossGraph.Options options) {
-    return new ImportedTask(model, card.signature(), card, Optional.empty(), options, null);
+    return of(model, card, Optional.empty(), options, Memory.PLAIN);
+  }
+
+  /**
+   * The same with or without a new layer, where a step may keep less.
+   *
+   * @throws dev.performer.PerformerException if it cannot
+   */
+  public static ImportedTask of(
+      ImportedModel model,
+      TaskCard card,
+      Optional<Head> head,
+      LossGraph.Options options,
+      Memory memory) {
+    var parts = memory.parts();
+    var learnt = new ImportedTask(model, card.signature(), card, head, options, parts, null);
+    return parts.isPresent() ? learnt.evaluatedBy(card.signature(), card) : learnt;
   }
 
   /**
@@ -121,7 +143,9 @@ public final class ImportedTask {
    * @param other the card with inputs and output of that signature
    */
   public ImportedTask evaluatedBy(String signature, TaskCard other) {
-    return new ImportedTask(inputs.model(), signature, other, head, options, this);
+    ImportedTask learnt = trained == null ? this : trained;
+    return new ImportedTask(
+        inputs.model(), signature, other, head, options, Optional.empty(), learnt);
   }
 
   /** What the model guesses, or is to. */
@@ -262,6 +286,7 @@ public final class ImportedTask {
         .sums(learnt.loss.sums())
         .evaluation(loss.sums())
         .feed(batch -> feed(learnt, learnt.inputs.fit(inputs.fit(batch))))
+        .parts(learnt.parts.orElse(Recomputation.NONE))
         .activation(LOGITS, learnt.guess.asOutput())
         .measures(new Measures(Optional.of(guess.asOutput()), tallies()))
         .build();

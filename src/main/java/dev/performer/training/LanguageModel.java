@@ -43,6 +43,11 @@ public record LanguageModel(
     return new LanguageModel(graph, tokens, mask, others, logits, other, initializer);
   }
 
+  /** The same with other logits, such as a copy of them. */
+  LanguageModel withLogits(Output<TFloat32> other) {
+    return new LanguageModel(graph, tokens, mask, others, other, variables, initializer);
+  }
+
   /** The batching this model takes: its graph may fix length or number of sequences. */
   public Batching fit(Batching batching) {
     Batching ofLength = fixed(1) > 0 ? batching.withFixedLength(fixed(1)) : batching;

@@ -3,9 +3,11 @@ package dev.performer.training;
 import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import dev.performer.graph.Recomputation;
 import dev.performer.model.CausalSegments;
 import dev.performer.model.PerformerConfig;
 import java.util.Locale;
+import java.util.Optional;
 
 /** What a training step keeps of the forward pass, and what it computes again. */
 public enum Memory {
@@ -25,6 +27,18 @@ public enum Memory {
   /** Its name in recipes. */
   public String label() {
     return name().toLowerCase(Locale.ROOT);
+  }
+
+  /**
+   * Parts to add to a graph that was made elsewhere, if it is to be computed in parts.
+   *
+   * @throws dev.performer.PerformerException of segments, which need a model's layers
+   */
+  Optional<Recomputation> parts() {
+    String text =
+        "memory: segments goes with the training of a causal language model on sequences, not with labels or losses of outputs; take recompute";
+    require(this != SEGMENTS, text);
+    return this == RECOMPUTE ? Optional.of(new Recomputation()) : Optional.empty();
   }
 
   /** Refuses keys of segments that do not go together. */

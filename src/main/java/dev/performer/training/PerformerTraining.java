@@ -17,12 +17,15 @@ import dev.performer.nn.HeadMixer;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.training.optim.Averages;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
+import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
@@ -134,6 +137,35 @@ final class PerformerTraining {
         .averages(averages)
         .dropoutSeed(drops ? dropout : null)
         .measures(measured(inference))
+        .build();
+  }
+
+  /**
+   * The model in segments over the variables of a graph that holds it already, without dropout.
+   *
+   * @param variables of the graph, all of the model among them
+   */
+  static Trainable inSegments(
+      Graph graph,
+      PerformerConfig config,
+      LoopOptions loop,
+      List<Variable> variables,
+      Consumer<Session> initializer) {
+    Ops tf = Ops.create(graph).withSubScope("in_segments");
+    Map<String, Variable> named = new HashMap<>();
+    variables.forEach(variable -> named.put(variable.name(), variable));
+    var training = new PerformerTraining(tf, config);
+    var segments = new SegmentGraph(tf, config, loop, training.inputs);
+    Performer model = Performer.over(config, named::get);
+    Outputs outputs = segments.train(model, new Variables(tf), Dropout.none());
+    LossGraph loss = training.loss(outputs, LossGraph.Options.NONE);
+    var built = Trainable.builder(graph, () -> variables, initializer);
+    activations(built, outputs);
+    return built
+        .segments(segments)
+        .loss(segments.minimized(loss.total()))
+        .sums(loss.sums())
+        .feed(batch -> segments.feed(training.feed(loss, batch), batch))
         .build();
   }
 

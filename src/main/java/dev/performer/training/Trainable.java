@@ -109,6 +109,10 @@ public record Trainable(
 
   /** The same that is evaluated in another way, such as without dropout, in the same graph. */
   public static Trainable of(LanguageModel model, LanguageModel evaluated) {
+    return of(model, evaluated, Recomputation.NONE);
+  }
+
+  static Trainable of(LanguageModel model, LanguageModel evaluated, Recomputation parts) {
     LossGraph loss = LossGraph.build(model);
     boolean isSame = evaluated == model;
     return builder(model.graph(), model::variables, model.initializer())
@@ -117,6 +121,7 @@ public record Trainable(
         .evaluation(isSame ? loss.sums() : loss.of(evaluated).sums())
         .feed(batch -> Feed.of(isSame ? List.of(model) : List.of(model, evaluated), loss, batch))
         .activation("logits", model.logits())
+        .parts(parts)
         .build();
   }
 

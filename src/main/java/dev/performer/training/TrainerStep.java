@@ -74,8 +74,7 @@ public record TrainerStep(
           case RECOMPUTE -> !model.parts().isEmpty();
           case SEGMENTS -> model.segments().isPresent();
         };
-    text =
-        "training option memory: %s needs layers that are known here, but this graph was made elsewhere; take plain";
+    text = "training option memory: %s: this graph was made for another one";
     PerformerException.require(hasForm, text, options.memory().label());
     Ops tf = Ops.create(model.graph()).withSubScope("batch");
     var guesses =

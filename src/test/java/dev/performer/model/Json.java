@@ -5,7 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 
 /** Keys of a configuration as tests write them: JSON, or YAML. */
-final class Json {
+public final class Json {
   private Json() {}
 
   static JsonNode of(String text) {
@@ -16,7 +16,7 @@ final class Json {
     }
   }
 
-  static PerformerConfig config(String text) {
+  public static PerformerConfig config(String text) {
     return PerformerConfig.of(of(text), "test");
   }
 }

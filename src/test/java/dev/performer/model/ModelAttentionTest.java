@@ -178,8 +178,22 @@ class ModelAttentionTest {
             run.performer
                 .attention(layer)
                 .output(run.tf, run.tf.train.batchMatMul(map, of.values(), TFloat32.class));
-        List<float[]> both = run.run(built.feeds(), List.of(mixed, of.attentionOutput()));
-        assertThat(ModelRun.error(both.get(0), both.get(1))).isLessThan(1e-5);
+        Operand<TFloat32> unit =
+            run.tf.broadcastTo(
+                run.tf.linalg.tensorDiag(run.tf.fill(run.tf.array(7), run.tf.constant(1f))),
+                run.tf.array(2, 4, 7, 7));
+        Operand<TFloat32> ofUnits =
+            mixer
+                .mix(
+                    run.tf,
+                    new Projected(of.queries(), of.keys(), unit),
+                    built.out().mask(),
+                    Dropout.none())
+                .rest();
+        List<float[]> results =
+            run.run(built.feeds(), List.of(mixed, of.attentionOutput(), map, ofUnits));
+        assertThat(ModelRun.error(results.get(0), results.get(1))).isLessThan(1e-5);
+        assertThat(ModelRun.error(results.get(2), results.get(3))).isLessThan(1e-5);
       }
     }
   }

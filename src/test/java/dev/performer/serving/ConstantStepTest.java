@@ -6,15 +6,21 @@ import static org.assertj.core.api.Assertions.within;
 import dev.performer.data.NpyArray;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.PerformerSignatures;
+import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.savedmodel.SavedModelPredictor;
+import dev.performer.savedmodel.ServingForm;
+import dev.performer.savedmodel.ServingGraph;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ConstantStepTest {
@@ -58,6 +64,48 @@ class ConstantStepTest {
           }
         }
       }
+    }
+  }
+
+  /** Matrices large enough to be kept in another order; a few rows, many, and a few again. */
+  @ParameterizedTest
+  @CsvSource({"FLOAT32, 1e-4", "BFLOAT16, 0.05"})
+  void rowsOfAnyNumberAreThoseOfTheSignature(ServingForm.Precision precision, float tolerance) {
+    String yaml = "{%s, attention: {kernel: relu, causal: true}}".formatted(SMALL);
+    String wide = yaml.replace("hiddenSize: 16", "hiddenSize: 256").replace(": 24", ": 1024");
+    Path model = folder.resolve("model");
+    CausalModels.write(
+        model, wide, all -> all.replace("layer_0/mlp/out/bias", NpyArray.of(new float[256], 256)));
+    if (precision != ServingForm.Precision.FLOAT32) {
+      Path narrow = folder.resolve("narrow");
+      var form = ServingForm.AS_IS.in(precision);
+      ServingGraph.export(SavedModelDirectory.open(model), form, narrow);
+      model = narrow;
+    }
+    try (var predictor = SavedModelPredictor.load(model);
+        var own = StateDecoder.of(predictor)) {
+      int[][] prompts = {{3, 4, 5}, {7}};
+      List<TextState> read = own.read(Arrays.asList(null, null), List.of(prompts));
+      Map<String, NpyArray> known = prefill(predictor, prompts);
+      known.put(PerformerSignatures.TOKEN, NpyArray.of(new int[] {6, 8}, 2));
+      known.put(PerformerSignatures.POSITION, NpyArray.of(new int[] {3, 1}, 2));
+      var next = predictor.predict(PerformerSignatures.STEP, known);
+      float[] expected = next.get(PerformerSignatures.LOGITS).floats();
+      for (int times : new int[] {1, 5, 1, 4}) {
+        List<TextState> rows = new ArrayList<>();
+        Collections.nCopies(times, read).forEach(rows::addAll);
+        try (Decoder.Batch batch = own.join(null, new int[0], rows)) {
+          int[] tokens = new int[2 * times];
+          Arrays.setAll(tokens, r -> r % 2 == 0 ? 6 : 8);
+          float[] logits = batch.step(tokens);
+          for (int r = 0; r < times; r++) {
+            float[] pair =
+                Arrays.copyOfRange(logits, r * expected.length, (r + 1) * expected.length);
+            assertThat(pair).containsExactly(expected, within(tolerance));
+          }
+        }
+      }
+      read.forEach(TextState::close);
     }
   }
 

@@ -109,7 +109,7 @@ class BenchmarkRunTest {
     assertThatThrownBy(() -> new Benchmark.Size(1, 0, 8, 8)).hasMessageContaining("not 0");
     assertThatThrownBy(() -> new AttentionBenchmark(SIZE, List.of(), List.of()))
         .hasMessageContaining("lengths");
-    assertThatThrownBy(() -> new GenerationBenchmark(SIZE, List.of(8), List.of()))
+    assertThatThrownBy(() -> new GenerationBenchmark(SIZE, List.of(8), List.of(), List.of()))
         .hasMessageContaining("at least 16 tokens");
   }
 }

@@ -42,7 +42,7 @@ class ComparisonTest {
 
   private static Measurement now(double minMs, double medianMs) {
     var timing = new Timing(minMs, medianMs, 1, 0, 1, 5);
-    return new Measurement(CASE, "L=16", "forward", timing, null, null, null, null, null);
+    return new Measurement(CASE, "L=16", "forward", timing, null, null, null, null, null, null);
   }
 
   private Comparison read() {

@@ -352,7 +352,9 @@ class TunedModelTest {
       assertThat(imported.trainability(trained, output).isTrainable()).isTrue();
       var noisy = ImportedLanguageModel.of(imported, trained);
       var still = ImportedLanguageModel.of(imported, imported.inference(evaluated));
-      try (Trainer trainer = tuning.open(noisy, still, DATA, run, false, Progress.silent())) {
+      try (Trainer trainer =
+          tuning.open(
+              Trainable.of(noisy, still), noisy, still, DATA, run, false, Progress.silent())) {
         double[] once = logits(still, trainer.session());
         assertThat(logits(still, trainer.session())).isEqualTo(once);
         assertThat(logits(noisy, trainer.session())).isNotEqualTo(logits(noisy, trainer.session()));
