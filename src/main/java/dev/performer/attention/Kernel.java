@@ -37,8 +37,9 @@ public enum Kernel {
   /** Positive bounded features (arXiv 2205.15317); bidirectional only. */
   FAVOR_PLUS_PLUS("favor++", new PlusPlus(), garden("expplus")),
   /**
-   * Positive features of points drawn where a head's q + k lie (FAVOR#, arXiv 2302.00787): the
-   * layer's variables say where ({@link Calibration}); without them those of {@link #SOFTMAX}.
+   * Positive features of ω and −ω, stretched to where a head's q + k lie (FAVOR#, arXiv
+   * 2302.00787): the layer's variables say where ({@link Calibration}); without them those of
+   * {@link #HYPERBOLIC}.
    */
   SDERF("sderf", new Sderf()),
   /** Model Garden's softmax features without the norm term. */
@@ -80,6 +81,9 @@ public enum Kernel {
   /** Replaces exact attention unless another is chosen: the least error of the softmax kernels. */
   public static final Kernel CLOSEST = HYPERBOLIC;
 
+  /** Replaces exact attention where a model's own queries and keys have been looked at. */
+  public static final Kernel CALIBRATED = SDERF;
+
   /** The least work: no projection, one comparison a number. */
   public static final Kernel CHEAPEST = RELU;
 
@@ -98,7 +102,7 @@ public enum Kernel {
   /** {@code exp(A|ω|² + √(1−4A) ω·x − |x|²/2)}. */
   public record PlusPlus() implements Form {}
 
-  /** {@code exp(ωᵀAω + ωᵀBx − |x|²/2)} with A and B of each head. */
+  /** {@code exp(ωᵀAω + ωᵀBx − |x|²/2)} of ω and −ω, with A and B of each head. */
   public record Sderf() implements Form {}
 
   /** {@code f(ω·x)}; where f is 0 decides whether it needs an ε. */
@@ -237,7 +241,8 @@ public enum Kernel {
 
   /** Features made of one row of the projection: R = 2 M for mirrored or trigonometric, else M. */
   public int featuresPerDirection() {
-    return form instanceof Trigonometric || form instanceof Positive p && p.isMirrored() ? 2 : 1;
+    boolean isPair = form instanceof Trigonometric || form instanceof Sderf;
+    return isPair || form instanceof Positive p && p.isMirrored() ? 2 : 1;
   }
 
   @Override

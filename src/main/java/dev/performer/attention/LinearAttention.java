@@ -4,8 +4,6 @@ import dev.performer.graph.Algebra;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.math.Cumsum;
-import org.tensorflow.types.TBool;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 
@@ -141,25 +139,8 @@ public final class LinearAttention {
       Operand<T> keyMask,
       int c,
       Operand<T> earlier) {
-    Algebra<T> a = Algebra.of(tf, q);
-    Chunks chunks = Chunks.of(tf, q, c);
-    Operand<T> qs = chunks.split(q); // [B, H, N, C, R]
-    Operand<T> ks = chunks.split(k); // [B, H, N, C, R]
-    Operand<T> vs = chunks.split(withOnes(tf, v, keyMask)); // [B, H, N, C, V+1]
-    Operand<T> states = a.transposedMatMul(vs, ks); // [B, H, N, V+1, R]
-    // An overflow is kept from the chunks before it, and shows as NaN in those after it.
-    Operand<TBool> finite = tf.math.isFinite(a.sum(states, 3, 4)); // [B, H, N, 1, 1]
-    Operand<T> overflow = a.where(finite, 0, Double.NaN);
-    Operand<T> clean = tf.select(finite, states, a.constant(0));
-    Operand<T> poison = tf.math.cumsum(overflow, tf.constant(2), Cumsum.exclusive(true));
-    Operand<T> before = chunks.exclusivePrefixSum(clean); // [B, H, N, V+1, R]
-    if (earlier != null) {
-      before = tf.math.add(before, tf.expandDims(earlier, tf.constant(2)));
-    }
-    Operand<T> scores = a.matMulTransposed(qs, ks); // [B, H, N, C, C]
-    Operand<T> triangle = tf.linalg.bandPart(scores, tf.constant(-1L), tf.constant(0L));
-    Operand<T> seen = tf.math.add(a.matMulTransposed(qs, before), poison);
-    return chunks.join(tf.math.add(a.matMul(triangle, vs), seen));
+    Operand<T> values = withOnes(tf, v, keyMask); // [B, H, S, V+1]
+    return ChunkSums.of(q, k, values, c).add(tf, q, k, values, earlier);
   }
 
   /**
@@ -195,106 +176,5 @@ public final class LinearAttention {
     int axis = sums.shape().numDimensions() - 1;
     var parts = tf.splitV(sums, tf.array((int) size - 1, 1), tf.constant(axis), 2L).output();
     return by.divide(tf, parts.get(0), parts.get(1));
-  }
-
-  /**
-   * How a length is cut into N = K·G chunks of C, K groups of G: in the graph where the length is
-   * not known when it is built. Every size is a {@code [1]}.
-   */
-  private record Chunks(
-      Ops tf,
-      Operand<TInt32> length, // L
-      Operand<TInt32> chunk, // C; never longer than L
-      Operand<TInt32> groups, // K
-      Operand<TInt32> perGroup, // G, at most 64
-      long knownLength, // L, or -1
-      boolean oneGroup) { // whether K is known to be 1
-    private static final int LARGEST_GROUP = 64;
-
-    static Chunks of(Ops tf, Operand<?> queries, int longest) {
-      long known = queries.shape().get(2);
-      if (known >= 0) {
-        int c = (int) Math.max(1, Math.min(longest, known));
-        int n = (int) Math.max(1, (known + c - 1) / c);
-        int k = (n + LARGEST_GROUP - 1) / LARGEST_GROUP;
-        var length = tf.array((int) known);
-        var perGroup = (n + k - 1) / k;
-        return new Chunks(tf, length, tf.array(c), tf.array(k), tf.array(perGroup), known, k == 1);
-      }
-      Operand<TInt32> length = Algebra.sizes(tf, queries, 2, 3);
-      Operand<TInt32> one = tf.array(1);
-      Operand<TInt32> chunk = tf.math.maximum(one, tf.math.minimum(tf.array(longest), length));
-      Operand<TInt32> chunks = tf.math.maximum(one, roundedUp(tf, length, chunk));
-      Operand<TInt32> groups = roundedUp(tf, chunks, tf.array(LARGEST_GROUP));
-      return new Chunks(tf, length, chunk, groups, roundedUp(tf, chunks, groups), known, false);
-    }
-
-    private static Operand<TInt32> roundedUp(Ops tf, Operand<TInt32> x, Operand<TInt32> by) {
-      return tf.math.floorDiv(tf.math.sub(tf.math.add(x, by), tf.array(1)), by);
-    }
-
-    private Operand<TInt32> count() {
-      return tf.math.mul(groups, perGroup);
-    }
-
-    /**
-     * The sum of all chunks before each: in a group a product with a triangle of ones, several
-     * times faster than a scan of such wide rows, and a scan over the few groups.
-     *
-     * @param states {@code [B, H, N, V+1, R]}, all finite: 0 times infinity would reach the past
-     */
-    <T extends TFloating> Operand<T> exclusivePrefixSum(Operand<T> states) {
-      Algebra<T> a = Algebra.of(tf, states);
-      int x = (int) Algebra.size(states, 3, "the value size");
-      int y = (int) Algebra.size(states, 4, "the number of features");
-      Operand<TInt32> outer = Algebra.sizes(tf, states, 0, 2);
-      var sizes = shape(List.of(outer, groups, perGroup, tf.array(x * y)));
-      Operand<T> grouped = tf.reshape(states, sizes); // [B, H, K, G, XY]
-      Operand<T> ones = tf.fill(shape(List.of(perGroup, perGroup)), a.constant(1));
-      // [G, G], 1 strictly below the diagonal
-      Operand<T> before = tf.stopGradient(tf.math.sub(band(ones, -1), band(ones, 0)));
-      Operand<T> inGroup = a.matMul(before, grouped); // [B, H, K, G, XY]
-      if (!oneGroup) {
-        var carried = tf.math.cumsum(a.sum(grouped, 3), tf.constant(2), Cumsum.exclusive(true));
-        inGroup = tf.math.add(inGroup, carried); // [B, H, K, 1, XY] to every chunk of a group
-      }
-      return tf.reshape(inGroup, shape(List.of(outer, count(), tf.array(x, y))));
-    }
-
-    private <T extends TFloating> Operand<T> band(Operand<T> ones, long below) {
-      return tf.linalg.bandPart(ones, tf.constant(below), tf.constant(0L));
-    }
-
-    /** Cuts or pads {@code [B, H, S, X]} to N·C positions, then {@code [B, H, N, C, X]}. */
-    <T extends TFloating> Operand<T> split(Operand<T> x) {
-      int last = (int) Algebra.size(x, 3, "the last size");
-      Operand<TInt32> outer = Algebra.sizes(tf, x, 0, 2);
-      Operand<TInt32> kept = tf.math.minimum(Algebra.sizes(tf, x, 2, 3), length);
-      boolean whole = knownLength >= 0 && x.shape().get(2) == knownLength;
-      Operand<T> cut = whole ? x : firstPositions(x, kept, last);
-      Operand<TInt32> missing = tf.math.sub(tf.math.mul(chunk, count()), kept);
-      var flat = shape(List.of(tf.array(0, 0, 0, 0, 0), missing, tf.array(0, 0)));
-      Operand<TInt32> paddings = tf.reshape(flat, tf.array(4, 2));
-      Operand<T> padded = tf.pad(cut, paddings, Algebra.of(tf, x).constant(0));
-      return tf.reshape(padded, shape(List.of(outer, count(), chunk, tf.array(last))));
-    }
-
-    /** Undoes {@link #split}: {@code [B, H, N, C, X]} to {@code [B, H, L, X]}. */
-    <T extends TFloating> Operand<T> join(Operand<T> x) {
-      int last = (int) Algebra.size(x, 4, "the last size");
-      Operand<TInt32> outer = Algebra.sizes(tf, x, 0, 2);
-      Operand<T> all = tf.reshape(x, shape(List.of(outer, tf.array(-1, last))));
-      return firstPositions(all, length, last);
-    }
-
-    private <T extends TFloating> Operand<T> firstPositions(
-        Operand<T> x, Operand<TInt32> positions, int last) {
-      var sizes = List.of(Algebra.sizes(tf, x, 0, 2), positions, tf.array(last));
-      return tf.slice(x, tf.array(0, 0, 0, 0), shape(sizes));
-    }
-
-    private Operand<TInt32> shape(List<Operand<TInt32>> parts) {
-      return tf.concat(parts, tf.constant(0));
-    }
   }
 }

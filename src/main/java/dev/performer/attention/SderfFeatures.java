@@ -9,7 +9,7 @@ import org.tensorflow.types.family.TNumber;
 
 /**
  * Features of FAVOR# for centred queries and keys: with {@code q̃ = q'−c_q}, {@code k̃ = k'−c_k}
- * and points {@code g = ω √(1−4A) Uᵀ} of each head,
+ * and points {@code g = ±ω √(1−4A) Uᵀ} of each head,
  *
  * <pre>
  *   φ(q) = exp(ωᵀAω + g·q̃ − max)
@@ -42,7 +42,7 @@ record SderfFeatures(
     double scale = config.convention().softmax().scale().of(headSize);
     Points<T> points = points(a);
     Operand<T> rows = a.concat(-1, List.of(queries, a.onesColumn(queries))); // [B, H, L, D+1]
-    Operand<T> u = a.matMulTransposed(rows, points.ofQueries(a, scale)); // [B, H, L, M]
+    Operand<T> u = a.matMulTransposed(rows, points.ofQueries(a, scale)); // [B, H, L, R]
     Operand<T> max = a.max(u, Convention.Maximum.FEATURES.axes()); // [B, H, L, 1]
     if (config.renormalize()) { // both cancel in the division
       max = a.plus(tf.stopGradient(max), -HEADROOM);
@@ -51,7 +51,7 @@ record SderfFeatures(
     double epsilon = config.exponentialEpsilon();
     Operand<T> norms = a.times(a.squaredNorm(keys), -scale * scale / 2); // [B, H, S, 1]
     Operand<T> columns = a.concat(-1, List.of(keys, norms, a.onesColumn(keys)));
-    Operand<T> v = a.matMulTransposed(columns, points.ofKeys(a, scale)); // [B, H, S, M]
+    Operand<T> v = a.matMulTransposed(columns, points.ofKeys(a, scale)); // [B, H, S, R]
     return new Features<>(
         a.plus(tf.math.exp(tf.math.sub(u, shift)), epsilon),
         a.plus(tf.math.exp(tf.math.minimum(v, a.constant(LARGEST_KEY))), epsilon),
@@ -60,20 +60,37 @@ record SderfFeatures(
 
   /** What keys and queries are multiplied with. */
   private record Points<T extends TFloating>(
-      Operand<T> g, // [H, M, D]
-      Operand<T> halfLengths, // |ω|²/2, [1, M, 1]
+      Operand<T> g, // [H, R, D], those of −ω behind those of ω
+      Operand<T> halfLengths, // |ω|²/2, [1, R, 1]
       Operand<T> logVolume, // log det(1−4A)/2, [H, 1]
-      Operand<T> shifts, // h, [H, M, 1]
+      Operand<T> shifts, // h, [H, R, 1]
       Operand<T> queryCentre, // [H, D]
       Operand<T> keyCentre) { // [H, D]
-    /** {@code [H, M, D+1]} for rows of {@code [q, 1]}. */
+    static <T extends TFloating> Points<T> mirrored(
+        Algebra<T> a,
+        Operand<T> g, // [H, M, D]
+        Operand<T> halfLengths, // [1, M, 1]
+        Operand<T> logVolume,
+        Operand<T> shifts, // [H, M, 1]
+        Operand<T> queryCentre,
+        Operand<T> keyCentre) {
+      return new Points<>(
+          a.concat(1, List.of(g, a.tf().math.neg(g))),
+          a.concat(1, List.of(halfLengths, halfLengths)),
+          logVolume,
+          a.concat(1, List.of(shifts, shifts)),
+          queryCentre,
+          keyCentre);
+    }
+
+    /** {@code [H, R, D+1]} for rows of {@code [q, 1]}. */
     Operand<T> ofQueries(Algebra<T> a, double scale) {
       Ops tf = a.tf();
       Operand<T> off = tf.math.sub(tf.math.sub(halfLengths, shifts), along(a, queryCentre));
       return a.concat(-1, List.of(a.times(g, scale), off));
     }
 
-    /** {@code [H, M, D+2]} for rows of {@code [k, −|k'|²/2, 1]}. */
+    /** {@code [H, R, D+2]} for rows of {@code [k, −|k'|²/2, 1]}. */
     Operand<T> ofKeys(Algebra<T> a, double scale) {
       Ops tf = a.tf();
       var both = tf.expandDims(tf.math.add(queryCentre, keyCentre), tf.constant(1)); // [H, 1, D]
@@ -85,19 +102,19 @@ record SderfFeatures(
       return a.concat(-1, List.of(linear, a.onesColumn(g), tf.math.sub(shifts, all)));
     }
 
-    /** {@code log M − log det(1−4A)/2 + |q̃|²/2 − q'·c_k − shift}, {@code [B, H, L, 1]}. */
+    /** {@code log R − log det(1−4A)/2 + |q̃|²/2 − q'·c_k − shift}, {@code [B, H, L, 1]}. */
     Operand<T> logScale(Algebra<T> a, Operand<T> queries, Operand<T> shift, double scale) {
       Ops tf = a.tf();
       Operand<T> scaled = a.times(queries, scale);
       Operand<T> centred = tf.math.sub(scaled, tf.expandDims(queryCentre, tf.constant(1)));
       Operand<T> keys = tf.math.mul(scaled, tf.expandDims(keyCentre, tf.constant(1)));
       var ofQuery = tf.math.sub(a.times(a.squaredNorm(centred), 0.5), a.sum(keys, -1));
-      double count = Math.log(Algebra.size(g, 1, "the number of directions"));
+      double count = Math.log(Algebra.size(g, 1, "the number of features"));
       Operand<T> volume = tf.expandDims(a.plus(tf.math.neg(logVolume), count), tf.constant(1));
       return tf.math.add(tf.math.sub(ofQuery, shift), volume);
     }
 
-    /** {@code g·c}, {@code [H, M, 1]}. */
+    /** {@code g·c}, {@code [H, R, 1]}. */
     private Operand<T> along(Algebra<T> a, Operand<T> centre) {
       return a.sum(a.tf().math.mul(g, a.tf().expandDims(centre, a.tf().constant(1))), -1);
     }
@@ -111,7 +128,8 @@ record SderfFeatures(
     if (calibration == null) {
       Operand<T> zeros = a.times(tf.slice(p, tf.array(0, 0), tf.array(1, -1)), 0); // [1, D]
       Operand<T> none = a.sum(zeros, -1); // [1, 1]
-      return new Points<>(tf.expandDims(p, tf.constant(0)), halves, none, halves, zeros, zeros);
+      var points = tf.expandDims(p, tf.constant(0));
+      return Points.mirrored(a, points, halves, none, halves, zeros, zeros);
     }
     Operand<T> amounts = a.cast(calibration.amounts()); // [H, D]
     Operand<T> rest = a.plus(a.times(amounts, -4), 1); // 1−4A
@@ -123,7 +141,8 @@ record SderfFeatures(
     Operand<T> quadratic = a.times(a.matMulTransposed(squares, tf.math.div(rest, spread)), 0.5);
     Operand<T> shifts = // [H, M]
         tf.math.add(a.transpose(quadratic), logs);
-    return new Points<>(
+    return Points.mirrored(
+        a,
         a.cast(calibration.directions()),
         halves,
         a.times(a.sum(tf.math.log(rest), -1), 0.5),

@@ -15,16 +15,20 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
 /**
  * Any names, by a file of the user's: each of our variables with the name of a tensor, or with
  * {@code {from: NAME, transpose: true or an order of axes, reshape: [sizes]}}. In both {@code {i}}
- * stands for every layer's number. The key {@code config} may hold the keys of the configuration.
+ * stands for every layer's number, in names of tensors {@code {2i+1}} for one that follows from it,
+ * where Keras leaves a {@code _0} out. The key {@code config} may hold the keys of the
+ * configuration.
  */
 final class MappedNaming implements NamingScheme {
   private static final String CONFIG = "config";
   private static final String LAYER = "{i}";
+  private static final Pattern NUMBER = Pattern.compile("\\{(\\d{0,4})i(\\+\\d{1,4})?}");
   private static final Set<String> KEYS = Set.of("from", "transpose", "reshape");
 
   @Override
@@ -43,11 +47,10 @@ final class MappedNaming implements NamingScheme {
       String where = mapping + ", " + variable + ": ";
       int copies = variable.equals(CONFIG) ? 0 : variable.contains(LAYER) ? config.layers() : 1;
       for (int i = 0; i < copies; i++) {
-        String number = String.valueOf(i);
-        String tensor = tensor(file, entry.getValue(), number, where);
+        String tensor = tensor(file, entry.getValue(), i, where);
         NpyArray array = transposed(file.read(tensor), entry.getValue().path("transpose"), where);
         array = reshaped(array, entry.getValue().path("reshape"), where);
-        map.give(variable.replace(LAYER, number), array);
+        map.give(variable.replace(LAYER, "" + i), array);
         map.ignore(tensor);
       }
     }
@@ -83,20 +86,30 @@ final class MappedNaming implements NamingScheme {
     return PerformerConfig.of(keys, options.mapping().toString());
   }
 
-  private static String tensor(WeightFile file, JsonNode value, String number, String where) {
+  private static String tensor(WeightFile file, JsonNode value, int layer, String where) {
     JsonNode from = value.isTextual() ? value : value.path("from");
     require(from.isTextual(), "%sexpected a tensor's name, or an object with from", where);
     for (var key : value.properties()) {
       require(KEYS.contains(key.getKey()), "%sunknown key %s", where, key.getKey());
     }
-    String tensor = from.textValue().replace(LAYER, number);
+    String tensor =
+        NUMBER
+            .matcher(from.textValue())
+            .replaceAll(part -> "" + (number(part.group(1), 1) * layer + number(part.group(2), 0)));
     Set<String> tensors = file.tensors().keySet();
-    if (!tensors.contains(tensor)) {
+    String bare = tensor.replaceAll("_0(?=/|$)", "");
+    if (!tensors.contains(tensor) && tensors.contains(bare)) {
+      return bare;
+    } else if (!tensors.contains(tensor)) {
       String missing = "%s%s has no tensor %s; did you mean %s?";
       String nearest = Labels.nearest(tensor, tensors);
       throw new PerformerException(missing.formatted(where, file.path(), tensor, nearest));
     }
     return tensor;
+  }
+
+  private static int number(String digits, int otherwise) {
+    return digits == null || digits.isEmpty() ? otherwise : Integer.parseInt(digits);
   }
 
   private static NpyArray reshaped(NpyArray array, JsonNode sizes, String where) {

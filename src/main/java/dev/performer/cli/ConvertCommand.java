@@ -1,7 +1,14 @@
 package dev.performer.cli;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.performer.data.DataFile;
+import dev.performer.pipeline.Converter.CalibrationData;
+import dev.performer.study.CalibrationReport;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -20,6 +27,7 @@ import picocli.CommandLine.Parameters;
       "",
       "Examples:",
       "  ./performer convert MODEL --attention favor --output favor",
+      "  ./performer convert MODEL --attention favor --calibrate texts.txt --output favor",
       "  ./performer convert MODEL --interpolate-positions 2048 --output longer"
     })
 final class ConvertCommand extends PerformerCommand {
@@ -37,11 +45,36 @@ final class ConvertCommand extends PerformerCommand {
   @Option(names = "--attention", description = "To what: favor.")
   private Target attention;
 
+  @Option(
+      names = "--calibrate",
+      paramLabel = "FILE",
+      description =
+          "Look where queries and keys lie on these sequences, and put the features there: much nearer to the original, without training. FASTA, text, a table, or an .npz with 'tokens' and 'mask' [N, L].")
+  private Path calibration;
+
+  @Option(
+      names = "--calibration-sequences",
+      paramLabel = "N",
+      description = "How many of them, evenly spread (default: ${DEFAULT-VALUE}).")
+  private int sequences = CalibrationData.SEQUENCES;
+
+  @Option(
+      names = "--report",
+      paramLabel = "FILE",
+      description = "With --calibrate: what it changed, head by head, as a table in Markdown.")
+  private Path report;
+
   @Mixin private SharedOptions.Conversion options;
   @Mixin private SharedOptions.Target target;
 
+  @JsonInclude(JsonInclude.Include.NON_NULL)
   private record Result(
-      Path model, List<Integer> layers, String kernel, Integer features, Long seed) {}
+      Path model,
+      List<Integer> layers,
+      String kernel,
+      Integer features,
+      Long seed,
+      JsonNode calibration) {}
 
   @Override
   public Integer call() {
@@ -52,13 +85,19 @@ final class ConvertCommand extends PerformerCommand {
     requireUsage(
         isFavor || !isGiven,
         "options of FAVOR+ such as --kernel, --layers and --exact-heads need --attention favor");
-    var converter = options.converter(isFavor);
+    boolean isCalibrated = calibration != null;
+    requireUsage(isFavor || !isCalibrated, "--calibrate needs --attention favor");
+    requireUsage(isCalibrated || report == null, "--report needs --calibrate");
+    requireUsage(sequences >= 1, "--calibration-sequences is at least 1");
+    var data = Optional.ofNullable(calibration).map(file -> new CalibrationData(file, sequences));
+    var converter = options.converter(isFavor, data);
     var outcome = converter.convert(source, target.path, target.replace);
     print("Written: " + target.path + "; " + outcome.note());
     if (!isFavor) {
       print("Its positions stand closer than they were trained; fine-tune it on long sequences.");
-      return done(new Result(target.path, outcome.layers(), null, null, null));
+      return done(new Result(target.path, outcome.layers(), null, null, null, null));
     }
+    outcome.report().filter(of -> report != null).ifPresent(of -> write(of.table()));
     print(
         """
         It approximates the original. How well:  ./performer approximate --model %s --data FILE
@@ -67,6 +106,16 @@ final class ConvertCommand extends PerformerCommand {
     var favor = converter.conversion().orElseThrow().favor();
     return done(
         new Result(
-            target.path, outcome.layers(), favor.kernel().label(), favor.features(), favor.seed()));
+            target.path,
+            outcome.layers(),
+            favor.kernel().label(),
+            favor.features(),
+            favor.seed(),
+            outcome.report().map(CalibrationReport::json).orElse(null)));
+  }
+
+  private void write(String table) {
+    DataFile.write(report, out -> out.write(table.getBytes(StandardCharsets.UTF_8)));
+    print("Written: " + report);
   }
 }

@@ -12,6 +12,7 @@ import dev.performer.pipeline.ConfigSummary;
 import dev.performer.pipeline.Importer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -116,7 +117,7 @@ final class ImportCommand extends PerformerCommand {
         "--convention and --directions say what a checkpoint has; with --attention favor it gets ours");
     Importer importer = Importer.of(path).with(options(converts));
     if (converts || conversion.interpolates()) {
-      importer = importer.converting(conversion.converter(converts));
+      importer = importer.converting(conversion.converter(converts, Optional.empty()));
     }
     if (tokenizer != null) {
       importer = importer.with(Tokenizer.named(tokenizer));

@@ -13,6 +13,7 @@ import dev.performer.data.Tokenizer;
 import dev.performer.model.FavorConversion;
 import dev.performer.model.InterpolatedPositions;
 import dev.performer.pipeline.Converter;
+import dev.performer.pipeline.Converter.CalibrationData;
 import dev.performer.pipeline.ModelOptions;
 import dev.performer.pipeline.SequenceBatching;
 import dev.performer.recipe.RecipeData;
@@ -126,14 +127,19 @@ final class SharedOptions {
     }
 
     /** Of attention if wanted, and of positions if that is given. */
-    Converter converter(boolean ofAttention) {
+    Converter converter(boolean ofAttention, Optional<CalibrationData> calibration) {
+      var defaults =
+          calibration.isPresent()
+              ? FavorConversion.calibratedDefaults()
+              : FavorConversion.defaults();
       return new Converter(
-          ofAttention ? Optional.of(conversion()) : Optional.empty(),
-          Optional.ofNullable(positions).map(InterpolatedPositions::new));
+          ofAttention ? Optional.of(conversion(defaults)) : Optional.empty(),
+          Optional.ofNullable(positions).map(InterpolatedPositions::new),
+          calibration);
     }
 
-    FavorConversion conversion() {
-      var keys = favor.given().exactHeads(exactHeads).over(FavorConversion.defaults());
+    private FavorConversion conversion(FavorKeys defaults) {
+      var keys = favor.given().exactHeads(exactHeads).over(defaults);
       return new FavorConversion(
           keys.build(), layers == null ? Set.of() : SharedOptions.layers(layers));
     }

@@ -10,6 +10,7 @@ import dev.performer.model.Performer.Inputs;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.Task;
+import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
 import dev.performer.savedmodel.SavedModelDirectory;
@@ -158,7 +159,7 @@ record DistillGraph(
       Function<String, Variable> named,
       Recomputation parts) {
     Operand<TFloat32> mask = config.task() == Task.ENCODER ? inputs.mask() : null;
-    return Performer.over(config, named)
+    return Performer.learned(config, named, Precision.FLOAT32)
         .apply(tf, Inputs.of(inputs.tokens(), mask), Dropout.none(), parts);
   }
 }

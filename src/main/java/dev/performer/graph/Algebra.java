@@ -74,6 +74,35 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
     return BatchProduct.add(tf, x.asOutput(), y.asOutput(), transposeX, transposeY).expect(type);
   }
 
+  /**
+   * Batched {@code x y} without a look at shapes, which a gradient by hand cannot have; its own
+   * gradients are TensorFlow's.
+   */
+  public Operand<T> product(Operand<T> x, Operand<T> y) {
+    return plainProduct(x, y, false, false);
+  }
+
+  /** The same, {@code xᵀ y}. */
+  public Operand<T> transposedProduct(Operand<T> x, Operand<T> y) {
+    return plainProduct(x, y, true, false);
+  }
+
+  /** The same, {@code x yᵀ}. */
+  public Operand<T> productTransposed(Operand<T> x, Operand<T> y) {
+    return plainProduct(x, y, false, true);
+  }
+
+  /** The same, {@code x yᵀ}, where most terms cancel: slower, its sums are nearer to float64. */
+  public Operand<T> nearerProductTransposed(Operand<T> x, Operand<T> y) {
+    return BatchProduct.nearer(new RawOps(tf), x.asOutput(), y.asOutput()).expect(type);
+  }
+
+  private Operand<T> plainProduct(
+      Operand<T> x, Operand<T> y, boolean transposeX, boolean transposeY) {
+    var product = new RawOps(tf).matMul(x.asOutput(), y.asOutput(), transposeX, transposeY);
+    return product.expect(type);
+  }
+
   /** Sum over axes that stay with size 1. */
   public Operand<T> sum(Operand<T> x, int... axes) {
     return tf.sum(x, tf.constant(axes), Sum.keepDims(true));

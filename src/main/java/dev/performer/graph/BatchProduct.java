@@ -74,8 +74,11 @@ final class BatchProduct {
    * there version 3, whose sums were nearer to float64, costs little more.
    */
   private static Output<?> ofLeft(NodeGradient of, Output<?> y, boolean isTurnedY) {
-    return isTurnedY
-        ? of.matMul(of.dy, y, false, false)
-        : of.op(THIRD, transposed(false, true, y.dataType()), of.dy, y);
+    return isTurnedY ? of.matMul(of.dy, y, false, false) : nearer(of, of.dy, y);
+  }
+
+  /** {@code x yᵀ} by version 3. */
+  static Output<?> nearer(RawOps ops, Output<?> x, Output<?> y) {
+    return ops.op(THIRD, transposed(false, true, y.dataType()), x, y);
   }
 }

@@ -16,7 +16,10 @@ import org.tensorflow.types.TFloat32;
  * holds: both are the same function.
  */
 public final class GivenGradient {
-  /** The gradient by hand; it may add ops, but no gradients, and holds no operand of a graph. */
+  /**
+   * The gradient by hand; it may add ops, but no gradients, and holds no operand of a graph. It
+   * must not look at shapes: TensorFlow holds the graph's lock, and would wait for itself.
+   */
   @FunctionalInterface
   public interface Rule {
     /**

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.BiFunction;
 import java.util.stream.IntStream;
 
 /**
@@ -30,6 +31,11 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
   /** What takes the place of exact attention where nothing else is chosen. */
   public static FavorKeys defaults() {
     return FavorConfig.builder().kernel(Kernel.CLOSEST).lengths(Lengths.SQRT_D);
+  }
+
+  /** The same where a calibration says where queries and keys lie. */
+  public static FavorKeys calibratedDefaults() {
+    return FavorConfig.builder().kernel(Kernel.CALIBRATED);
   }
 
   /** The converted model, all its variables by name, and the layers that were replaced. */
@@ -55,17 +61,8 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
       Map<String, NpyArray> weights,
       Map<Integer, LayerCalibration> calibrations) {
     Set<Integer> chosen = chosen(config, !calibrations.isEmpty());
-    var keys = JsonNodeFactory.instance.objectNode();
-    var entries = keys.putArray("attention");
-    for (int i = 0; i < config.layers(); i++) {
-      AttentionConfig own = config.attentionOf(i);
-      entries.add(StrictJson.tree(chosen.contains(i) ? favor(own, i) : own));
-    }
-    if (config.decoderLayers() > 0) {
-      keys.set("decoderAttention", StrictJson.tree(config.decoderAttentionOf(0)));
-      keys.set("crossAttention", StrictJson.tree(config.crossAttentionOf(0)));
-    }
-    PerformerConfig converted = config.with(keys, "convert");
+    PerformerConfig converted =
+        replaced(config, chosen, (own, i) -> new AttentionConfig.Favor(favor(own, i)));
     Map<String, NpyArray> all = new LinkedHashMap<>(weights);
     for (int i : chosen) {
       LayerCalibration found = calibrations.get(i);
@@ -76,6 +73,32 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
       drawn.ifPresent(p -> draw(config, i, p, found, all));
     }
     return new Converted(converted, all, List.copyOf(chosen));
+  }
+
+  /** The model with exact attention in these layers, causal where they are. */
+  public static PerformerConfig exact(PerformerConfig config, Set<Integer> layers) {
+    return replaced(
+        config,
+        layers,
+        (own, i) ->
+            own instanceof AttentionConfig.Exact ? own : new AttentionConfig.Exact(own.isCausal()));
+  }
+
+  private static PerformerConfig replaced(
+      PerformerConfig config,
+      Set<Integer> layers,
+      BiFunction<AttentionConfig, Integer, AttentionConfig> by) {
+    var keys = JsonNodeFactory.instance.objectNode();
+    var entries = keys.putArray("attention");
+    for (int i = 0; i < config.layers(); i++) {
+      AttentionConfig own = config.attentionOf(i);
+      entries.add(StrictJson.tree(layers.contains(i) ? by.apply(own, i) : own));
+    }
+    if (config.decoderLayers() > 0) {
+      keys.set("decoderAttention", StrictJson.tree(config.decoderAttentionOf(0)));
+      keys.set("crossAttention", StrictJson.tree(config.crossAttentionOf(0)));
+    }
+    return config.with(keys, "convert");
   }
 
   private void draw(

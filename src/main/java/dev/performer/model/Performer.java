@@ -60,16 +60,16 @@ public final class Performer {
 
   /** Over variables that exist: restored ones, or stand-ins in the graph of a function. */
   public static Performer over(PerformerConfig config, Function<String, Variable> variables) {
-    return over(config, variables, Precision.FLOAT32);
+    return new Performer(config, Parameters.existing(variables), false, Precision.FLOAT32);
   }
 
   /**
-   * The same with dense layers of attention and MLPs in another precision. Embeddings, norms,
-   * features, sums, division and softmax, residuals and logits are float32 in any.
+   * The same to be learned, with dense layers of attention and MLPs in a precision. Embeddings,
+   * norms, features, sums, division and softmax, residuals and logits are float32 in any.
    */
-  public static Performer over(
+  public static Performer learned(
       PerformerConfig config, Function<String, Variable> variables, Precision precision) {
-    return new Performer(config, Parameters.existing(variables), false, precision);
+    return new Performer(config, Parameters.learned(variables), false, precision);
   }
 
   /**
@@ -242,7 +242,7 @@ public final class Performer {
   }
 
   /** Logits of hidden states, {@code [..., E]} to {@code [..., V]}; null without such a head. */
-  Operand<TFloat32> tokenLogits(Ops tf, Operand<TFloat32> hidden) {
+  public Operand<TFloat32> tokenLogits(Ops tf, Operand<TFloat32> hidden) {
     return heads.tokenLogits(tf, hidden);
   }
 

@@ -4,6 +4,7 @@ import dev.performer.attention.Calibration;
 import dev.performer.graph.Variable;
 import dev.performer.nn.Parameters.Initializer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.Function;
 import org.tensorflow.op.Ops;
 
@@ -44,6 +45,11 @@ public record HeadCalibration(
         in.fixed(QUERY_CENTRE, zeros, heads, size),
         in.fixed(KEY_CENTRE, zeros, heads, size),
         in.fixed(DIRECTIONS, all, heads, rows, size));
+  }
+
+  /** All names. */
+  public static List<String> names() {
+    return List.of(AMOUNTS, BASIS, QUERY_CENTRE, KEY_CENTRE, DIRECTIONS);
   }
 
   /** Whether a variable of this full name is one of a calibration. */

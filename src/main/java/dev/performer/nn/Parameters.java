@@ -16,7 +16,7 @@ import org.tensorflow.types.TFloat32;
 /**
  * Where layers get their variables from, and what they compute in.
  *
- * @param rows other than any: values are constants, and what is made of them alone costs nothing
+ * @param rows few or many: values are constants, and what is made of them alone costs nothing
  */
 public record Parameters(Source source, String prefix, Precision precision, Rows rows) {
   /** Makes or finds the variable of a full name. */
@@ -28,16 +28,22 @@ public record Parameters(Source source, String prefix, Precision precision, Rows
     return new Parameters(source, "", Precision.FLOAT32, Rows.ANY);
   }
 
-  /** New variables; their first values are drawn in {@code tf}. */
+  /** New variables to be learned; their first values are drawn in {@code tf}. */
   public static Parameters create(Ops tf, Variables variables, long seed) {
-    return of(
+    Source source =
         (name, shape, trainable, initializer) ->
-            variables.create(name, shape, trainable, initializer.draw(tf, shape, seed, name)));
+            variables.create(name, shape, trainable, initializer.draw(tf, shape, seed, name));
+    return new Parameters(source, "", Precision.FLOAT32, Rows.LEARNED);
   }
 
   /** Variables that exist. */
   public static Parameters existing(Function<String, Variable> byName) {
     return of((name, shape, trainable, initializer) -> byName.apply(name));
+  }
+
+  /** Variables that exist and are to be learned. */
+  public static Parameters learned(Function<String, Variable> byName) {
+    return new Parameters(existing(byName).source, "", Precision.FLOAT32, Rows.LEARNED);
   }
 
   /** Constants, as {@link Variable#ofValue} makes them, for few rows or many. */
@@ -47,7 +53,7 @@ public record Parameters(Source source, String prefix, Precision precision, Rows
 
   /** Whether values are constants. */
   public boolean constant() {
-    return rows != Rows.ANY;
+    return rows.areOfConstants();
   }
 
   /** The variables below a name. */

@@ -1,13 +1,18 @@
 package dev.performer.pipeline;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.PerformerException;
 import dev.performer.data.NpyArray;
+import dev.performer.distill.ModelSequences;
 import dev.performer.model.FavorConversion;
 import dev.performer.model.InterpolatedPositions;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.study.CalibrationReport;
+import dev.performer.study.Calibrator;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,14 +28,37 @@ import java.util.Optional;
  * }</pre>
  */
 public record Converter(
-    Optional<FavorConversion> conversion, Optional<InterpolatedPositions> positions) {
-  /** Replaces attention only. */
-  public Converter(FavorConversion conversion) {
-    this(Optional.of(conversion), Optional.empty());
+    Optional<FavorConversion> conversion,
+    Optional<InterpolatedPositions> positions,
+    Optional<CalibrationData> calibration) {
+  /** Sequences that attention is calibrated by, evenly spread over a file. */
+  public record CalibrationData(Path file, int sequences) {
+    /** How many are enough, as a rule. */
+    public static final int SEQUENCES = 256;
+
+    private static final int LENGTH = 512; // tokens of a sequence at most
+
+    public CalibrationData {
+      require(sequences >= 1, "a calibration needs one sequence or more, not %d", sequences);
+    }
   }
 
-  /** The SavedModel that was written, the layers that were replaced, and one line on it. */
-  public record Outcome(Path model, List<Integer> layers, String note) {}
+  /** Replaces attention only, without a calibration. */
+  public Converter(FavorConversion conversion) {
+    this(Optional.of(conversion), Optional.empty(), Optional.empty());
+  }
+
+  /** The same, calibrated. */
+  public Converter calibratedBy(CalibrationData data) {
+    return new Converter(conversion, positions, Optional.of(data));
+  }
+
+  /**
+   * The SavedModel that was written, the layers that were replaced, one line on it, and what a
+   * calibration changed.
+   */
+  public record Outcome(
+      Path model, List<Integer> layers, String note, Optional<CalibrationReport> report) {}
 
   /**
    * Converts a model of ours with exact attention, and may replace what is at the target.
@@ -41,12 +69,13 @@ public record Converter(
     OutputDirectory.requireFree(target, replace);
     PerformerModels.Saved model = PerformerModels.load(ModelLocation.savedModel(source));
     List<String> notes = new ArrayList<>();
-    FavorConversion.Converted converted;
+    Made made;
     try {
-      converted = converted(model.config(), model.weights(), notes);
+      made = made(source, model, notes);
     } catch (PerformerException e) {
       throw e.in(source);
     }
+    var converted = made.converted;
     var config = converted.config();
     ModelCard old = model.card();
     var lm = old.languageModel();
@@ -60,23 +89,55 @@ public record Converter(
             .withEmbedding(old.embedding())
             .withChatTemplate(old.chatTemplate());
     PerformerModels.write(config, converted.weights(), card, target, replace);
-    return new Outcome(target, converted.layers(), String.join("; ", notes));
+    return new Outcome(target, converted.layers(), String.join("; ", notes), made.report);
+  }
+
+  private record Made(FavorConversion.Converted converted, Optional<CalibrationReport> report) {}
+
+  private Made made(Path source, PerformerModels.Saved model, List<String> notes) {
+    if (calibration.isEmpty()) {
+      return new Made(converted(model.config(), model.weights(), notes), Optional.empty());
+    }
+    require(conversion.isPresent(), "a calibration is of attention that is converted");
+    var before = longer(model.config(), model.weights(), notes);
+    var reader = new ModelSequences(source, model, Optional.empty());
+    int longest = before.config().longestSequence().orElse(CalibrationData.LENGTH);
+    CalibrationData data = calibration.get();
+    var rows = reader.read(data.file(), Math.min(longest, CalibrationData.LENGTH));
+    var some = rows.atMost(data.sequences()).rows();
+    int padded = reader.paddedLength();
+    var layers = conversion.get().chosen(before.config(), true);
+    var found =
+        new Calibrator(before.config(), before.weights())
+            .calibrate(layers, some, reader.pad(), padded, data.file().toString());
+    var now = conversion.get().apply(before.config(), before.weights(), found.layers());
+    var report =
+        CalibrationReport.measure(
+            before.config(), before.weights(), now, found, some, reader.pad(), padded);
+    notes.add(note(conversion.get(), now));
+    notes.add(report.summary());
+    return new Made(now, Optional.of(report));
   }
 
   /** Positions first, then attention, as far as they are to be changed. */
   FavorConversion.Converted converted(
       PerformerConfig config, Map<String, NpyArray> weights, List<String> notes) {
-    var now = new FavorConversion.Converted(config, weights, List.of());
-    if (positions.isPresent()) {
-      var longer = positions.get().apply(config, weights);
-      notes.add(positions.get().note(config));
-      now = new FavorConversion.Converted(longer.config(), longer.weights(), List.of());
-    }
+    var now = longer(config, weights, notes);
     if (conversion.isPresent()) {
       now = conversion.get().apply(now.config(), now.weights());
       notes.add(note(conversion.get(), now));
     }
     return now;
+  }
+
+  private FavorConversion.Converted longer(
+      PerformerConfig config, Map<String, NpyArray> weights, List<String> notes) {
+    if (positions.isEmpty()) {
+      return new FavorConversion.Converted(config, weights, List.of());
+    }
+    var longer = positions.get().apply(config, weights);
+    notes.add(positions.get().note(config));
+    return new FavorConversion.Converted(longer.config(), longer.weights(), List.of());
   }
 
   private static String note(FavorConversion how, FavorConversion.Converted converted) {

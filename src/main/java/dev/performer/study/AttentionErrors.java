@@ -3,45 +3,76 @@ package dev.performer.study;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.attention.Attention;
+import dev.performer.attention.Calibration;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
-import dev.performer.graph.Tensors;
-import dev.performer.graph.Variables;
-import dev.performer.model.Performer;
-import dev.performer.model.Performer.Inputs;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
-import dev.performer.nn.Dropout;
-import dev.performer.savedmodel.PerformerModels;
+import dev.performer.nn.HeadCalibration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
-import org.tensorflow.Result;
-import org.tensorflow.Session;
-import org.tensorflow.Tensor;
-import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TFloat64;
-import org.tensorflow.types.TInt32;
 
 /**
  * How far FAVOR+ is from exact attention on the queries, keys and values that a model has on given
  * sequences, layer by layer and head by head.
  */
 public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weights) {
-  /** What is tried in a layer. @param projection {@code [M, D]}, or null without one */
-  public record Trial(FavorConfig favor, float[] projection) {}
+  /**
+   * What is tried in a layer.
+   *
+   * @param projection {@code [M, D]}, or null without one
+   * @param calibration the layer's variables of that, by their names behind the layer's; empty for
+   *     none
+   */
+  public record Trial(FavorConfig favor, float[] projection, Map<String, NpyArray> calibration) {
+    /** Without a calibration. */
+    public Trial(FavorConfig favor, float[] projection) {
+      this(favor, projection, Map.of());
+    }
+
+    /** As the weights of a model have it. */
+    static Trial stored(FavorConfig favor, int layer, Map<String, NpyArray> weights) {
+      String name = "layer_" + layer + "/attention/";
+      NpyArray projection = weights.get(name + "projection");
+      Map<String, NpyArray> calibration =
+          HeadCalibration.names().stream()
+              .filter(part -> weights.containsKey(name + part))
+              .collect(Collectors.toMap(part -> part, part -> weights.get(name + part)));
+      return new Trial(favor, projection == null ? null : projection.floats(), calibration);
+    }
+
+    private FavorAttention attention(Ops tf, int headSize) {
+      Operand<TFloat32> p =
+          tf.reshape(tf.constant(projection), tf.array(favor.features(), headSize));
+      return FavorAttention.of(favor, p, calibration.isEmpty() ? null : calibration(tf));
+    }
+
+    private Calibration calibration(Ops tf) {
+      return new Calibration(
+          constant(tf, HeadCalibration.AMOUNTS),
+          constant(tf, HeadCalibration.QUERY_CENTRE),
+          constant(tf, HeadCalibration.KEY_CENTRE),
+          constant(tf, HeadCalibration.DIRECTIONS));
+    }
+
+    private Operand<TFloat32> constant(Ops tf, String part) {
+      NpyArray value = calibration.get(part);
+      return tf.reshape(tf.constant(value.floats()), tf.constant(value.shape()));
+    }
+  }
 
   /**
    * Of one head, or of all heads of a layer together.
@@ -49,6 +80,8 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
    * @param queryNorm mean length of real tokens' queries
    * @param keyNorm of their keys
    * @param largestLogit largest |q·k|/√D between tokens that see one another
+   * @param effectiveFeatures how many features carry a query's denominator, in the mean: (Σ w)²/Σ
+   *     w² of what each adds
    * @param measured root mean square error relative to exact attention's output
    * @param expected the same in closed form ({@link ExpectedError}), infinite where double
    *     precision ends; NaN for kernels without one
@@ -59,6 +92,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
       double keyNorm,
       double largestKeyNorm,
       double largestLogit,
+      double effectiveFeatures,
       double measured,
       double expected,
       double medianMeasured,
@@ -74,56 +108,38 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
    * @param paddedLength to which all are padded; 0 for not at all
    */
   public List<Row> measure(List<Trial> trials, List<int[]> sequences, int pad, int paddedLength) {
-    try (Graph graph = new Graph();
-        Session session = new Session(graph, false)) {
-      Ops tf = Ops.create(graph);
-      Variables variables = new Variables(tf);
-      Performer.shapes(model)
-          .forEach((name, shape) -> variables.declare(name, TFloat32.class, shape, false));
-      var anyLength = Placeholder.shape(Shape.of(1, -1));
-      Operand<TInt32> ids = tf.placeholder(TInt32.class, anyLength);
-      Operand<TFloat32> mask = tf.placeholder(TFloat32.class, anyLength);
-      Outputs outputs =
-          Performer.over(model, variables::get).apply(tf, Inputs.of(ids, mask), Dropout.none());
-      List<Output<TFloat64>> measures = new ArrayList<>();
-      List<Tokens> layers = new ArrayList<>();
-      for (Trial trial : trials) {
-        var layer = outputs.layers().get(layers.size());
-        measures.add(measures(tf, layer, outputs.mask(), trial));
-        layers.add(new Tokens(trial.favor, model.heads()));
-      }
-      PerformerModels.assign(tf, session, variables.all(), weights);
-      for (int[] sequence : sequences) {
-        int length = Math.max(sequence.length, paddedLength);
-        int[] tokens = Arrays.copyOf(sequence, length);
-        Arrays.fill(tokens, sequence.length, length, pad);
-        float[] real = new float[length];
-        Arrays.fill(real, 0, sequence.length, 1);
-        try (Tensor tokenTensor = Tensors.of(tokens, 1, length);
-            Tensor maskTensor = Tensors.of(real, 1, length)) {
-          Session.Runner runner = session.runner().feed(ids, tokenTensor).feed(mask, maskTensor);
-          measures.forEach(runner::fetch);
-          try (Result result = runner.run()) {
-            for (int i = 0; i < layers.size(); i++) {
-              layers.get(i).add(Tensors.doubles(result.get(i)));
-            }
-          }
-        }
-      }
-      return IntStream.range(0, layers.size()).mapToObj(i -> layers.get(i).row(i)).toList();
-    }
+    Map<Integer, Trial> byLayer = new TreeMap<>();
+    IntStream.range(0, trials.size()).forEach(i -> byLayer.put(i, trials.get(i)));
+    return measure(byLayer, sequences, pad, paddedLength);
   }
 
-  /** What {@link Tokens} takes, of one sequence: {@code [7, 1, H, L]}. */
+  /** The same of some layers, in their order. */
+  List<Row> measure(Map<Integer, Trial> trials, List<int[]> sequences, int pad, int paddedLength) {
+    List<Integer> layers = trials.keySet().stream().sorted().toList();
+    List<Tokens> measured =
+        layers.stream().map(i -> new Tokens(i, trials.get(i).favor, model.heads())).toList();
+    new ModelPass(model, weights)
+        .run(
+            sequences,
+            pad,
+            paddedLength,
+            (tf, outputs) ->
+                layers.stream()
+                    .map(i -> measures(tf, outputs.layers().get(i), outputs.mask(), trials.get(i)))
+                    .toList(),
+            (i, values) -> measured.get(i).add(values));
+    return measured.stream().map(Tokens::row).toList();
+  }
+
+  /** What {@link Tokens} takes, of one sequence: {@code [8, 1, H, L]}. */
   private Output<TFloat64> measures(
       Ops tf, Outputs.Layer layer, Operand<TFloat32> mask, Trial trial) {
     FavorConfig favor = trial.favor;
     boolean isDrawn = trial.projection != null;
     require(isDrawn, "a kernel without a projection estimates nothing; give features above 0");
-    int[] shape = {favor.features(), model.headSize()};
-    Operand<TFloat32> p = tf.reshape(tf.constant(trial.projection), tf.constant(shape));
+    FavorAttention attention = trial.attention(tf, model.headSize());
     var exact = attended(tf, new ExactAttention(favor.causal()), layer, mask); // [1, H, L, D]
-    var estimate = attended(tf, FavorAttention.of(favor, p), layer, mask); // [1, H, L, D]
+    var estimate = attended(tf, attention, layer, mask); // [1, H, L, D]
     Operand<TFloat64> real = tf.expandDims(wide(tf, mask), tf.constant(1)); // [1, 1, L]
     Operand<TFloat64> seen = // [1, 1, L, L]
         tf.math.mul(tf.expandDims(real, tf.constant(2)), tf.expandDims(real, tf.constant(3)));
@@ -151,8 +167,26 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
             norms,
             tf.math.sqrt(squares(tf, keys, real)),
             tf.reduceMax(logits, tf.constant(-1)),
+            masked(tf, effective(tf, attention, layer, mask, seen), real),
             tf.math.mul(tf.onesLike(norms), real));
     return tf.stack(parts).asOutput();
+  }
+
+  /**
+   * {@code (Σ w)²/Σ w²} of what each feature adds to a query's denominator, {@code [1, H, L]}: how
+   * many of them carry it.
+   */
+  private static Operand<TFloat64> effective(
+      Ops tf,
+      FavorAttention attention,
+      Outputs.Layer layer,
+      Operand<TFloat32> mask,
+      Operand<TFloat64> seen) {
+    var of = attention.featureMap().map(tf, layer.queries(), layer.keys(), mask);
+    var sums = tf.train.batchMatMul(seen, wide(tf, of.keys()), TFloat64.class); // [1, H, L, R]
+    Operand<TFloat64> added = tf.math.mul(wide(tf, of.queries()), sums);
+    Operand<TFloat64> total = tf.math.square(tf.reduceSum(added, tf.constant(-1)));
+    return tf.math.divNoNan(total, tf.reduceSum(tf.math.square(added), tf.constant(-1)));
   }
 
   private static Operand<TFloat64> attended(
@@ -180,36 +214,45 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
    * @param expected the same in closed form for M = 1
    * @param output squared length of exact attention's output, as query and key without the square
    * @param logit largest |q·k|/√D of its query
+   * @param effective features that carry its denominator
    */
   private record Token(
-      double error, double expected, double output, double query, double key, double logit) {}
+      double error,
+      double expected,
+      double output,
+      double query,
+      double key,
+      double logit,
+      double effective) {}
 
   /** What was measured at every real token of a layer, head by head. */
   private static final class Tokens {
-    private static final int PARTS = 7;
+    private static final int PARTS = 8;
 
+    private final int layer;
     private final FavorConfig favor;
     private final List<List<Token>> heads;
 
-    Tokens(FavorConfig favor, int heads) {
+    Tokens(int layer, FavorConfig favor, int heads) {
+      this.layer = layer;
       this.favor = favor;
       this.heads = IntStream.range(0, heads).<List<Token>>mapToObj(h -> new ArrayList<>()).toList();
     }
 
-    /** Adds a sequence: the parts of {@link Token}, then 1 at real tokens, {@code [7, 1, H, L]}. */
+    /** Adds a sequence: the parts of {@link Token}, then 1 at real tokens, {@code [8, 1, H, L]}. */
     void add(double[] measures) {
       int part = measures.length / PARTS;
       int length = part / heads.size();
       for (int i = 0; i < part; i++) {
         int at = i;
         double[] m = IntStream.range(0, PARTS).mapToDouble(j -> measures[j * part + at]).toArray();
-        if (m[6] != 0) {
-          heads.get(i / length).add(new Token(m[0], m[1], m[2], m[3], m[4], m[5]));
+        if (m[7] != 0) {
+          heads.get(i / length).add(new Token(m[0], m[1], m[2], m[3], m[4], m[5], m[6]));
         }
       }
     }
 
-    Row row(int layer) {
+    Row row() {
       List<Token> all = heads.stream().flatMap(List::stream).toList();
       return new Row(layer, favor, errors(all), heads.stream().map(this::errors).toList());
     }
@@ -223,6 +266,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
           sum(tokens, Token::key) / tokens.size(),
           largest(tokens, Token::key),
           largest(tokens, Token::logit),
+          sum(tokens, Token::effective) / tokens.size(),
           relative(tokens, Token::error),
           isKnown ? relative(tokens, expected) : Double.NaN,
           median(tokens, Token::error),

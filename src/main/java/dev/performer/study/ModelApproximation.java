@@ -13,7 +13,6 @@ import dev.performer.chart.Chart.Layout;
 import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
-import dev.performer.data.NpyArray;
 import dev.performer.data.StrictJson;
 import dev.performer.model.AttentionConfig;
 import dev.performer.model.FavorConversion;
@@ -65,11 +64,11 @@ public final class ModelApproximation {
     String other = "%s: layer %d attends as Model Garden does, which estimates no softmax";
     require(isKnown, other, name, layer);
     if (own instanceof AttentionConfig.Favor favor && !given.isGiven()) {
-      NpyArray stored = model.weights().get("layer_" + layer + "/attention/projection");
+      Trial stored = Trial.stored(favor.config(), layer, model.weights());
       String none =
           "%s: layer %d has no projection, so it estimates no softmax; give a number of features to try one";
-      require(stored != null, none, name, layer);
-      return new Trial(favor.config(), stored.floats());
+      require(stored.projection() != null, none, name, layer);
+      return stored;
     }
     FavorConfig all = given.over(FavorConversion.defaults()).build();
     FavorConfig tried = new FavorConversion(all, Set.of()).favor(own, layer);
@@ -87,6 +86,7 @@ public final class ModelApproximation {
       Table table =
           new Table(
               "layer | kernel | M | norm of q, mean (max) | norm of k, mean (max) | largest logit"
+                  + " | effective features"
                   + " | relative error | expected | of the median query | expected | heads");
       for (Row row : rows) {
         Errors all = row.all();
@@ -95,7 +95,7 @@ public final class ModelApproximation {
         String tried = format("%d | %s | %d", row.layer(), favor.kernel(), favor.features());
         String q = format("%.1f (%.1f)", all.queryNorm(), all.largestQueryNorm());
         String k = format("%.1f (%.1f)", all.keyNorm(), all.largestKeyNorm());
-        String logit = format("%.1f", all.largestLogit());
+        String logit = format("%.1f | %.1f", all.largestLogit(), all.effectiveFeatures());
         String error = number(all.measured()) + " | " + number(all.expected());
         String median = number(all.medianMeasured()) + " | " + number(all.medianExpected());
         String ofHeads = number(heads.getMin()) + " to " + number(heads.getMax());

@@ -108,7 +108,7 @@ public final class StepBenchmark implements AutoCloseable {
     Ops tf = Ops.create(graph);
     Variables variables = new Variables(tf);
     Performer.build(tf, variables, config, 1);
-    Performer performer = Performer.over(config, variables::get, precision);
+    Performer performer = Performer.learned(config, variables::get, precision);
     Output<TInt32> tokens =
         tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(rows, length))).asOutput();
     Output<TFloat32> logits =

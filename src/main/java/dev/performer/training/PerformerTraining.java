@@ -11,6 +11,7 @@ import dev.performer.model.Performer.Inputs;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.PerformerConfig.DropoutRates;
+import dev.performer.model.Task;
 import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.HeadMixer;
@@ -44,9 +45,12 @@ final class PerformerTraining {
   private final Inputs inputs;
   private final Output<?> targets; // [B, 1] or [B, L]
   private final Output<TFloat32> weights; // [B, L]
+  private final boolean fewCount; // of the positions: so many logits are computed
 
-  private PerformerTraining(Ops tf, PerformerConfig config) {
+  private PerformerTraining(Ops tf, PerformerConfig config, LoopOptions loop) {
     this.tf = tf;
+    // How many count is known when the graph runs, and XLA would compile each number anew.
+    fewCount = config.task() == Task.MASKED_LM && !config.classToken() && !loop.xla();
     var anyBatch = Placeholder.shape(Shape.of(-1, -1));
     Operand<TInt32> tokens = tf.placeholder(TInt32.class, anyBatch); // [B, L]
     Operand<TFloat32> mask = tf.placeholder(TFloat32.class, anyBatch); // [B, L]
@@ -78,12 +82,13 @@ final class PerformerTraining {
     double decay = loop.averageDecay();
     var trained = loop.groups().of(variables.all()).stream().filter(Variable::trainable).toList();
     var averages = decay > 0 ? Averages.create(variables, trained, decay) : null;
-    var training = new PerformerTraining(tf, config);
+    var training = new PerformerTraining(tf, config, loop);
     Operand<TInt64> dropout = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
     Operand<TInt32> redraw = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(2)));
     boolean drops = !config.dropout().equals(DropoutRates.NONE);
     boolean rounds = loop.precision() != Precision.FLOAT32;
-    Performer rounded = rounds ? Performer.over(config, variables::get, loop.precision()) : model;
+    Performer rounded =
+        rounds ? Performer.learned(config, variables::get, loop.precision()) : model;
     Dropout rates = drops ? Dropout.of(dropout) : Dropout.none();
     var parts = loop.memory() == Memory.RECOMPUTE ? new Recomputation() : null;
     boolean isCut = loop.memory() == Memory.SEGMENTS;
@@ -94,7 +99,7 @@ final class PerformerTraining {
             ? segments.train(rounded, states, rates)
             : rounded.apply(tf, training.inputs, rates, parts);
     var options = new LossGraph.Options(loop.labelSmoothing(), loop.zLoss());
-    LossGraph loss = training.loss(outputs, options);
+    LossGraph loss = training.loss(rounded, outputs, options);
     var built =
         Trainable.builder(
             graph,
@@ -120,7 +125,7 @@ final class PerformerTraining {
           isCut
               ? segments.evaluate(evaluated, states)
               : evaluated.apply(tf, training.inputs, Dropout.none());
-      built.evaluation(training.loss(inference, LossGraph.Options.NONE).sums());
+      built.evaluation(training.loss(evaluated, inference, LossGraph.Options.NONE).sums());
     }
     model.redraws(tf, variables::get, redraw).forEach((n, ops) -> built.redraw(redraw, n, ops));
     activations(built, outputs);
@@ -154,11 +159,11 @@ final class PerformerTraining {
     Ops tf = Ops.create(graph).withSubScope("in_segments");
     Map<String, Variable> named = new HashMap<>();
     variables.forEach(variable -> named.put(variable.name(), variable));
-    var training = new PerformerTraining(tf, config);
+    var training = new PerformerTraining(tf, config, loop);
     var segments = new SegmentGraph(tf, config, loop, training.inputs);
-    Performer model = Performer.over(config, named::get);
+    Performer model = Performer.learned(config, named::get, Precision.FLOAT32);
     Outputs outputs = segments.train(model, new Variables(tf), Dropout.none());
-    LossGraph loss = training.loss(outputs, LossGraph.Options.NONE);
+    LossGraph loss = training.loss(model, outputs, LossGraph.Options.NONE);
     var built = Trainable.builder(graph, () -> variables, initializer);
     activations(built, outputs);
     return built
@@ -188,10 +193,13 @@ final class PerformerTraining {
         : new Measures(Optional.of(outputs.classLogits().asOutput()), Measures.NONE.tallies());
   }
 
-  private LossGraph loss(Outputs outputs, LossGraph.Options options) {
+  private LossGraph loss(Performer model, Outputs outputs, LossGraph.Options options) {
     if (targets.type() == TFloat32.class) {
       var numbers = targets.expect(TFloat32.class);
       return LossGraph.ofNumbers(tf, outputs.classLogits(), numbers, weights);
+    }
+    if (fewCount) {
+      return lossWhereCounted(model, outputs.sequence(), options);
     }
     // A sequence's classes are as if it were one token: [B, 1, C].
     var logits =
@@ -199,6 +207,17 @@ final class PerformerTraining {
             ? outputs.logits()
             : tf.expandDims(outputs.classLogits(), tf.constant(1));
     return LossGraph.build(tf, logits, targets.expect(TInt32.class), weights, options);
+  }
+
+  /** From hidden states, {@code [B, L, E]}, at the n positions whose weight is not 0. */
+  private LossGraph lossWhereCounted(
+      Performer model, Operand<TFloat32> hidden, LossGraph.Options options) {
+    var at = tf.where(tf.math.notEqual(weights, tf.constant(0f))); // [n, 2]
+    var logits = model.tokenLogits(tf, tf.gatherNd(hidden, at)); // [n, V]
+    var ids = tf.gatherNd(targets.expect(TInt32.class), at).asOutput(); // [n]
+    var counted = tf.gatherNd(weights, at).asOutput(); // [n]
+    var found = LossGraph.build(tf, tf.expandDims(logits, tf.constant(0)), ids, counted, options);
+    return new LossGraph(targets, weights, found.loss(), found.total(), found.sums());
   }
 
   private static void activations(Trainable.Builder built, Outputs outputs) {

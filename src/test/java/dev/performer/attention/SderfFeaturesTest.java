@@ -162,7 +162,7 @@ class SderfFeaturesTest {
   }
 
   private static double[] naive(Heads heads, Map<String, NpyArray> arrays, boolean causal, int l) {
-    double[][] p = Inputs.matrix(arrays.get("P"));
+    double[][] p = TwinTest.mirrored(Inputs.matrix(arrays.get("P")));
     double[] all = new double[2 * H * l * V];
     for (int b = 0; b < 2; b++) {
       double[] mask =

@@ -90,8 +90,8 @@ class TwinTest {
         mask,
         (q, k, v, m) ->
             switch (kernel) {
-              case SOFTMAX, SDERF -> NaiveAttention.positive(q, k, v, p, causal, m);
-              case HYPERBOLIC -> NaiveAttention.positive(q, k, v, mirrored(p), causal, m);
+              case SOFTMAX -> NaiveAttention.positive(q, k, v, p, causal, m);
+              case HYPERBOLIC, SDERF -> NaiveAttention.positive(q, k, v, mirrored(p), causal, m);
               case TRIGONOMETRIC -> NaiveAttention.trigonometric(q, k, v, p, causal, m);
               case FAVOR_PLUS_PLUS -> plusPlus(q, k, v, p, m);
               case EXPMOD -> {
@@ -202,7 +202,7 @@ class TwinTest {
     }
   }
 
-  private static double[][] mirrored(double[][] p) {
+  static double[][] mirrored(double[][] p) {
     return Stream.concat(Arrays.stream(p), Arrays.stream(scaled(p, -1))).toArray(double[][]::new);
   }
 

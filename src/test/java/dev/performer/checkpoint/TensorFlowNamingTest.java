@@ -2,12 +2,14 @@ package dev.performer.checkpoint;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.FavorKeys;
 import dev.performer.attention.Kernel;
 import dev.performer.data.NpyArray;
+import dev.performer.data.Npz;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.savedmodel.ReferenceModels;
 import java.io.IOException;
@@ -226,5 +228,17 @@ class TensorFlowNamingTest {
 
   private static Map<String, NpyArray> expected(String model) {
     return ReferenceModels.arrays("checkpoints/" + model, "expected.npz");
+  }
+
+  /** Keras numbers layers of a class in their order, and leaves out the first one's 0. */
+  @Test
+  void layersOfKerasByAMappingFile() {
+    Path folder = ReferenceModels.directory("checkpoints/keras_attention");
+    ImportOptions options = ImportOptions.builder().mapping(folder.resolve("mapping.json")).build();
+    ModelWeights model = Checkpoints.load(folder.resolve("model.keras"), options);
+    Map<String, NpyArray> expected = Npz.read(folder.resolve("expected.npz"));
+    float[] logits =
+        ImportedOutputs.run(model, expected.get("tokens"), null, null, Outputs::logits);
+    assertThat(logits).containsExactly(expected.get("logits").floats(), within(1e-4f));
   }
 }

@@ -10,6 +10,7 @@ import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Lengths;
 import dev.performer.cli.Main;
 import dev.performer.data.NpyArray;
+import dev.performer.data.Npz;
 import dev.performer.distill.TinyBert;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -19,7 +20,10 @@ import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -182,5 +186,50 @@ class FavorConversionTest {
     command[1] = to.toString();
     assertThat(Main.execute(command)).isEqualTo(1);
     assertThat(folder.resolve("twice")).doesNotExist();
+  }
+
+  @Test
+  void theCommandCalibrates(@TempDir Path folder) {
+    Path from = TinyBert.write(CONFIG, WEIGHTS, folder.resolve("exact"));
+    int[] tokens = new Random(1).ints(20 * 12, 1, 12).toArray();
+    Path data = folder.resolve("data.npz");
+    Npz.write(data, Map.of("tokens", NpyArray.of(tokens, 20, 12)));
+    Path to = folder.resolve("favor");
+    Path report = folder.resolve("report.md");
+    List<String> command =
+        List.of(
+            "convert",
+            from + "",
+            "--attention",
+            "favor",
+            "--calibrate",
+            data + "",
+            "--features",
+            "16",
+            "--layers",
+            "1-2",
+            "--report",
+            report + "",
+            "--output",
+            to + "");
+    assertThat(Main.execute(command.toArray(String[]::new))).isZero();
+    var saved = PerformerModels.load(to);
+    assertThat(saved.config().attentionOf(0)).isEqualTo(CONFIG.attentionOf(0));
+    assertThat(saved.config().attentionOf(1).kernel()).isEqualTo(Kernel.CALIBRATED);
+    assertThat(saved.weights()).containsKey("layer_1/attention/calibration/query_centre");
+    assertThat(saved.card().provenance().assumptions())
+        .anyMatch(n -> n.contains("calibrated on 240 tokens"));
+    assertThat(report).content().hasLineCount(2 + 2 * CONFIG.heads());
+    float[] exact = logits(CONFIG, WEIGHTS);
+    double own = distance(logits(saved.config(), saved.weights()), exact);
+    var plain =
+        new FavorConversion(FavorConversion.defaults().features(16).build(), Set.of(1, 2))
+            .apply(CONFIG, WEIGHTS);
+    assertThat(own).isLessThan(distance(logits(plain.config(), plain.weights()), exact));
+    var few = new ArrayList<>(command);
+    few.set(few.size() - 1, folder.resolve("few") + "");
+    Npz.write(data, Map.of("tokens", NpyArray.of(new int[] {1, 2, 3}, 1, 3)));
+    assertThat(Main.execute(few.toArray(String[]::new))).isEqualTo(1);
+    assertThat(folder.resolve("few")).doesNotExist();
   }
 }

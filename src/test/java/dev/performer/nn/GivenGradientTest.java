@@ -15,6 +15,7 @@ import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
@@ -39,6 +40,22 @@ class GivenGradientTest {
   @EnumSource(Formula.class)
   void ofLayerNorm(Formula formula) {
     requireAlike((variables, ops) -> norm(variables, ops, x(variables, ops), formula));
+  }
+
+  /** To wider rows and back, whose gradients are products in different versions. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void ofDenseLayers(boolean hasBias) {
+    requireAlike(
+        (variables, ops) -> {
+          Parameters all = Parameters.create(ops, variables, 7);
+          long[] narrow = {2, 4};
+          long[] wide = {12};
+          Dense in = Dense.create(all.in("in"), narrow, wide, hasBias);
+          Dense out = Dense.create(all.in("out"), wide, narrow, hasBias);
+          var inner = ops.math.square(in.apply(ops, x(variables, ops)));
+          return ops.math.square(out.apply(ops, inner));
+        });
   }
 
   @Test
