@@ -1,15 +1,16 @@
-"""Makes text*.txt.gz, digits_*.npz and docs*.txt.gz from the packages that ship their sources.
+"""Makes text*.txt.gz, digits_*.npz and bible/ but its vocabulary from the packages that ship their sources.
 
-    apt-get download jargon-text python3.11-doc
-    dpkg-deb -x jargon-text_*.deb jargon && dpkg-deb -x python3.11-doc_*.deb python
+    apt-get download jargon-text bible-kjv bible-kjv-text
+    for package in *.deb; do dpkg-deb -x "$package" unpacked; done
     pip download --no-deps scikit-learn
-    python3 make.py jargon/usr/share/doc/jargon-text/jargon.txt.gz scikit_learn-*.whl python/usr/share/doc/python3.11/html/_sources
+    python3 make.py unpacked/usr/share/doc/jargon-text/jargon.txt.gz scikit_learn-*.whl unpacked/usr
 
 Needs NumPy. Writes into the folder of this script.
 """
 import gzip
 import pathlib
 import re
+import subprocess
 import sys
 import zipfile
 
@@ -18,7 +19,7 @@ import numpy as np
 HERE = pathlib.Path(__file__).parent
 BLOCK = 16384  # bytes at least, so that long contexts are found in validation too
 EVERY = 10
-LONG_BLOCK = 65536
+HELD_OUT = ["Jdgs", "Ruth", "1Sm", "Jer", "Lam", "Acts", "Rom"]
 
 
 def write(name, data):
@@ -55,29 +56,20 @@ def digits(wheel):
         np.savez_compressed(HERE / f"digits_{name}.npz", images=images[part], labels=labels[part], levels=np.int32(17))
 
 
-def documentation(folder):
-    folder = pathlib.Path(folder)
-    version = lambda f: [int(n) for n in re.findall(r"\d+", f.name)]
-    files = sorted((folder / "whatsnew").glob("[23].*.rst.txt"), key=version)
-    for part in ("reference", "howto", "tutorial"):
-        files += sorted((folder / part).glob("*.rst.txt"))
-    blocks, block = [], b""
-    for file in files:  # whole documents, so that what they speak of comes back
-        block += file.read_bytes() + b"\n"
-        if len(block) >= LONG_BLOCK:
-            blocks.append(block)
-            block = b""
-    blocks.append(block)
-    parts = {False: b"", True: b""}
-    for i, block in enumerate(blocks):
-        parts[i % EVERY == EVERY // 2] += block
-    write("docs.txt.gz", parts[False])
-    write("docs_valid.txt.gz", parts[True])
-    licence = (folder / "license.rst.txt").read_text()
-    begin, end = licence.index(".. _PSF-license:"), licence.index("BEOPEN.COM LICENSE")
-    (HERE / "docs-licence.txt").write_text("Copyright \u00a9 2001-2023 Python Software Foundation; All Rights Reserved\n\n" + licence[begin:end].replace("|release|", "3.11.2"))
+def bible(folder):
+    lines = subprocess.run([f"{folder}/bin/bible", "-p", f"{folder}/lib", "-f", "Gen1:1-Rev22:21"], check=True, capture_output=True, text=True).stdout
+    books = {}
+    for name, verse, words in re.findall(r"^(\d?[A-Za-z]+)\d+:(\d+)\s+(.*)$", lines, re.MULTILINE):
+        book = books.setdefault(name, [])
+        if verse == "1" and book:
+            book.append("\n")  # between chapters
+        book.append(words + "\n")
+    for part, held in (("train", False), ("valid", True)):
+        (HERE / "bible" / part).mkdir(parents=True, exist_ok=True)
+        whole = "\n\n".join("".join(book) for name, book in books.items() if (name in HELD_OUT) == held)
+        write(f"bible/{part}/bible.txt.gz", whole.encode())
 
 
 text(sys.argv[1])
 digits(sys.argv[2])
-documentation(sys.argv[3])
+bible(sys.argv[3])

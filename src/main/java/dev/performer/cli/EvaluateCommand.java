@@ -66,8 +66,11 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
       split = ",",
       paramLabel = "TOKENS",
       description =
-          "Bits a token by the number of tokens before it, such as 512,2048,8192, of causal language models: the same guesses, those of the second half of sequences as long as the largest, each with between half of a context and all of it.")
+          "Bits a token (of a text also a byte) by the number of tokens before it, such as 512,2048,8192, of causal language models: the same guesses, those of the second half of sequences as long as the largest, each with between half of a context and all of it; with the change from line to line and its standard error over sequences.")
   private List<Integer> contexts;
+
+  @Option(names = "--plot", paramLabel = "FILE.png", description = "Draws bits against --context.")
+  private Path plot;
 
   @Option(
       names = "--branches",
@@ -94,6 +97,8 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
     if (data != null) {
       DataFile.require(data);
     }
+    requireUsage(
+        plot == null || contexts != null, "--plot draws bits against --context; give both");
     Evaluator evaluator = evaluator(opened);
     requireUsage(
         data != null || evaluator.hasOwnData(),
@@ -120,7 +125,12 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
       requireUsage(
           batching.length == null && !isLabelled,
           "--context makes no sense with --length or labels: the largest context is the length");
-      return report(evaluator.byContext(Optional.ofNullable(data), request, contexts));
+      var results = evaluator.byContext(Optional.ofNullable(data), request, contexts);
+      if (plot != null) {
+        byte[] png = results.chart().png();
+        DataFile.write(plot, out -> out.write(png));
+      }
+      return report(results);
     }
     Evaluator.Outcome outcome = outcome(evaluator, request);
     outcome.report().ifPresent(System.err::println);
@@ -169,22 +179,44 @@ final class EvaluateCommand extends PerformerCommand.OnModel {
   private int report(Evaluator.ByContext results) {
     results.report().ifPresent(System.err::println);
     var first = results.contexts().get(0).evaluation();
-    String counts = "%s over %s, %d guesses in each line:";
-    print(counts, model, results.data(), first.guesses());
+    int sequences = results.sequences();
+    String bytes = results.bytes().isEmpty() ? "" : ", " + results.bytes().getAsLong() + " bytes";
+    String counts = "%s over %s, %d guesses%s in %d sequences in each line:";
+    print(counts, model, results.data(), first.guesses(), bytes, sequences);
     List<Map<String, Object>> rows = new ArrayList<>();
     for (Evaluator.OfContext of : results.contexts()) {
-      print(
-          "context %6d: %.4f bits a token, accuracy %.2f %% (%.1f s)",
-          of.context(), of.bits(), 100 * of.evaluation().accuracy(), of.evaluation().seconds());
+      print(line(results, of, rows.isEmpty()));
       Map<String, Object> row = new LinkedHashMap<>(Map.of("context", of.context()));
       row.put("bits", of.bits());
+      results.bitsAByte(of.bits()).ifPresent(bits -> row.put("bitsAByte", bits));
+      if (Double.isFinite(of.error()) && !rows.isEmpty()) {
+        row.put("change", of.change());
+        row.put("changeError", of.error());
+      }
       row.putAll(of.evaluation().measures());
       row.put("seconds", of.evaluation().seconds());
       rows.add(row);
     }
     Map<String, Object> json = new LinkedHashMap<>(Map.of("contexts", rows));
     json.put("guesses", first.guesses());
+    json.put("sequences", sequences);
+    results.bytes().ifPresent(count -> json.put("bytes", count));
     return done(json);
+  }
+
+  private static String line(Evaluator.ByContext all, Evaluator.OfContext of, boolean isFirst) {
+    var line = new StringBuilder(format("context %6d: %.4f bits a token", of.context(), of.bits()));
+    all.bitsAByte(of.bits()).ifPresent(bits -> line.append(format(", %.4f a byte", bits)));
+    if (!isFirst) {
+      double change = all.bitsAByte(of.change()).orElse(of.change());
+      line.append(format(", %+.4f", change));
+      if (Double.isFinite(of.error())) {
+        line.append(format(" ± %.4f", all.bitsAByte(of.error()).orElse(of.error())));
+      }
+    }
+    Evaluation evaluation = of.evaluation();
+    double accuracy = 100 * evaluation.accuracy();
+    return line + format(", accuracy %.2f %% (%.1f s)", accuracy, evaluation.seconds());
   }
 
   private Map<String, Object> report(Evaluation of, String what) {

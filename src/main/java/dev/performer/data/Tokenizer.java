@@ -43,6 +43,11 @@ public sealed interface Tokenizer
   /** The text of ids; special tokens write nothing, bytes that are no UTF-8 are U+FFFD. */
   String decode(int[] ids);
 
+  /** Whether tokens are pieces of text, whose length in bytes means something. */
+  default boolean writesText() {
+    return this instanceof ByteTokenizer || this instanceof JsonTokenizer;
+  }
+
   /** The tokens that a model sees before each text, such as {@code [CLS]}. */
   default int[] prefix() {
     return new int[0];

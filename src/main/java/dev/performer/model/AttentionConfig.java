@@ -126,6 +126,11 @@ public sealed interface AttentionConfig {
         : this instanceof Exact ? length : projectionRows();
   }
 
+  /** Whether a position sees those near it only. */
+  default boolean isWindow() {
+    return this instanceof Reformer r && r.config().buckets() == 1;
+  }
+
   /** Whether keys are another sequence's than queries, as cross attention needs. */
   default boolean takesOtherKeys() {
     return !(this instanceof Reformer || this instanceof Favor f && f.config().window() > 0);

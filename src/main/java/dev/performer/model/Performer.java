@@ -247,8 +247,13 @@ public final class Performer {
   }
 
   private Rotation rotation(Ops tf, Operand<TInt32> positions) {
+<<<<<<< HEAD
     boolean isRotary = config.positions() == Positions.ROTARY;
     return isRotary ? Rotation.at(tf, positions, config.headSize(), config.rotaryScaling()) : null;
+=======
+    boolean isRotary = config.positions().isRotary();
+    return isRotary ? Rotation.at(tf, positions, config.headSize()) : null;
+>>>>>>> main
   }
 
   private Outputs outputs(

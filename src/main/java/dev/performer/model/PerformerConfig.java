@@ -155,7 +155,12 @@ public record PerformerConfig(
     require(isPair || isAlone, "decoderAttention and crossAttention need %s", pair);
     boolean hasWhole = !classToken || !task.hasTokenLogits();
     require(hasWhole, "classToken needs a task without logits of tokens");
+<<<<<<< HEAD
     ConfigChecks.rotary(positions == Positions.ROTARY, headSize, rotaryScaling);
+=======
+    boolean isOdd = positions.isRotary() && headSize % 2 != 0;
+    require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
+>>>>>>> main
     boolean skipsPadding = positions == Positions.LEARNED_BEHIND_PADDING;
     String behind = "positions learned-behind-padding need padId, and no classToken";
     require(!skipsPadding || padId != null && !classToken, behind);
@@ -317,7 +322,19 @@ public record PerformerConfig(
     SINUSOIDAL,
     /** Rotation of queries and keys by position (arXiv 2104.09864), halves of a head paired. */
     @JsonProperty("rotary")
-    ROTARY;
+    ROTARY,
+    /** The same in layers that see a window only; the others know positions by what these found. */
+    @JsonProperty("rotary-windows")
+    ROTARY_WINDOWS;
+
+    boolean isRotary() {
+      return this == ROTARY || this == ROTARY_WINDOWS;
+    }
+
+    /** Whether a layer with such attention turns its queries and keys. */
+    boolean turns(AttentionConfig attention) {
+      return this == ROTARY || this == ROTARY_WINDOWS && attention.isWindow();
+    }
 
     /** Whether components are sines and cosines, in the beginning at least. */
     boolean isOfSizeOne() {

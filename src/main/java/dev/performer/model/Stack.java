@@ -109,13 +109,14 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       Mlp mlp,
       LayerNorm mlpNorm,
       Normalization.Position position,
+      boolean turns, // queries and keys by position
       double dropout) {
     /** What block {@code number} makes of {@code x}, {@code [B, L, E]}. */
     Outputs.Layer apply(Ops tf, Operand<TFloat32> x, Context in, int number) {
       boolean isPost = position == Normalization.Position.POST;
       Operand<TFloat32> normed = isPost ? x : selfNorm.apply(tf, x);
       Operand<TFloat32> source = position == Normalization.Position.PRE_QUERY ? x : normed;
-      Projected of = self.project(tf, normed, source, in.rotation());
+      Projected of = self.project(tf, normed, source, turns ? in.rotation() : null);
       Operand<TFloat32> mixed = in.mixing() == null ? null : in.mixing().mix(number, of);
       Operand<TFloat32> attended = // [B, L, E]
           mixed == null ? self.attend(tf, of, in.mask(), in.drop()) : self.output(tf, mixed);
@@ -181,7 +182,8 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       LayerNorm mlpNorm = norm(in.in("mlp_norm"));
       var position = config.normalization().position();
       double dropout = config.dropout().residual();
-      return new Block(self, selfNorm, cross, crossNorm, mlp, mlpNorm, position, dropout);
+      boolean turns = config.positions().turns(own);
+      return new Block(self, selfNorm, cross, crossNorm, mlp, mlpNorm, position, turns, dropout);
     }
 
     /** A layer norm of the configuration. */

@@ -3,12 +3,18 @@ package dev.performer.pipeline;
 import static dev.performer.PerformerException.require;
 
 import dev.performer.PerformerException;
+import dev.performer.chart.Chart;
+import dev.performer.chart.Chart.Layout;
+import dev.performer.chart.Chart.Legend;
+import dev.performer.chart.Chart.Line.Marker;
+import dev.performer.chart.Chart.Scale;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batches;
 import dev.performer.data.Batching;
 import dev.performer.data.ContextBatches;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.SequenceSource;
+import dev.performer.data.Tokenizer;
 import dev.performer.model.Task;
 import dev.performer.pipeline.TaskReader.Known;
 import dev.performer.recipe.EvaluationData;
@@ -30,9 +36,15 @@ import dev.performer.training.Validation;
 import dev.performer.training.run.Evaluation;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
-import java.util.function.UnaryOperator;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BiFunction;
+import java.util.function.Consumer;
 import org.tensorflow.Session;
 
 /**
@@ -77,11 +89,65 @@ public final class Evaluator {
    */
   public record Outcome(Evaluation evaluation, String data, Optional<String> report) {}
 
-  /** What came of one context: the loss in bits, and its evaluation. */
-  public record OfContext(int context, double bits, Evaluation evaluation) {}
+  /**
+   * What came of one context.
+   *
+   * @param bits a token
+   * @param change of the bits from the next shorter context to this one; 0 of the shortest
+   * @param error standard error of the change, from its differences between sequences; NaN of one
+   *     sequence
+   */
+  public record OfContext(
+      int context, double bits, double change, double error, Evaluation evaluation) {
+    /** Of the sums of each sequence, with this context and with the next shorter one. */
+    private static OfContext of(
+        int context, List<double[]> own, List<double[]> shorter, Evaluation evaluation) {
+      double guesses = own.stream().mapToDouble(sums -> sums[2]).sum();
+      double[] less = new double[own.size()];
+      Arrays.setAll(less, i -> (own.get(i)[0] - shorter.get(i)[0]) / Math.log(2));
+      double change = Arrays.stream(less).sum() / guesses;
+      double squares = 0;
+      for (int i = 0; i < less.length; i++) {
+        squares += Math.pow(less[i] - change * own.get(i)[2], 2);
+      }
+      double error = Math.sqrt(squares * less.length / (less.length - 1)) / guesses;
+      return new OfContext(context, evaluation.loss() / Math.log(2), change, error, evaluation);
+    }
+  }
 
-  /** What came of several contexts over which data, shortest first. */
-  public record ByContext(List<OfContext> contexts, String data, Optional<String> report) {}
+  /**
+   * What came of several contexts, shortest first.
+   *
+   * @param sequences that were long enough
+   * @param bytes of the text of the guesses, the same in all; empty where tokens are no text
+   * @param data over what
+   */
+  public record ByContext(
+      List<OfContext> contexts,
+      int sequences,
+      OptionalLong bytes,
+      String data,
+      Optional<String> report) {
+    /** Bits a byte of so many bits a token; empty where tokens are no text. */
+    public OptionalDouble bitsAByte(double bits) {
+      long guesses = contexts.get(0).evaluation().guesses();
+      return bytes.isPresent()
+          ? OptionalDouble.of(bits * guesses / bytes.getAsLong())
+          : OptionalDouble.empty();
+    }
+
+    /** Bits against context. */
+    public Chart chart() {
+      String unit = bytes.isPresent() ? "bits a byte" : "bits a token";
+      var layout = new Layout(700, 400, Scale.POWERS_OF_TWO, Scale.LINEAR, Legend.BELOW);
+      List<Integer> tokens = contexts.stream().map(OfContext::context).toList();
+      var bits = contexts.stream().map(c -> bitsAByte(c.bits()).orElse(c.bits())).toList();
+      String title = "%,d guesses, the same for every context";
+      title = String.format(Locale.ROOT, title, contexts.get(0).evaluation().guesses());
+      return Chart.of(title, "context: tokens before a guess, at most", unit, layout)
+          .with(Chart.Line.of(unit, tokens, bits).withMarker(Marker.CIRCLE));
+    }
+  }
 
   /** Whether a file has labels for what the model learnt to guess of such. */
   public boolean readsLabels(Path file) {
@@ -119,26 +185,51 @@ public final class Evaluator {
     int longest = sorted.get(sorted.size() - 1);
     var cut = file.isEmpty() ? request : request.withLength(longest);
     List<OfContext> results = new ArrayList<>();
+    List<double[]> shorter = null;
     Outcome last = null;
+    var windows = new AtomicReference<ContextBatches>();
     for (int context : sorted) {
-      UnaryOperator<Batches> windows = whole -> new ContextBatches(whole, longest, context);
+      List<double[]> sums = new ArrayList<>();
+      BiFunction<Batches, Integer, Batches> cutting =
+          (whole, limit) -> {
+            windows.set(new ContextBatches(whole, limit, longest, context));
+            return windows.get();
+          };
       try {
-        last = evaluate(file, cut, windows);
+        last = evaluate(file, cut, new Reading(cutting, sums::add));
       } catch (Validation.NothingToGuess e) {
         String text = "%s: no sequence has the %d tokens of the longest context";
         throw new PerformerException(
             text.formatted(file.map(Path::toString).orElse("the data"), longest), e);
       }
-      var evaluation = last.evaluation();
-      results.add(new OfContext(context, evaluation.loss() / Math.log(2), evaluation));
+      results.add(OfContext.of(context, sums, shorter == null ? sums : shorter, last.evaluation()));
+      shorter = sums;
     }
-    return new ByContext(results, last.data(), last.report());
+    Tokenizer tokenizer =
+        readsAsInTraining(file)
+            ? trained.orElseThrow().trained().tokenizer()
+            : model.languageModel().tokenizer();
+    OptionalLong bytes = windows.get().bytes(tokenizer);
+    return new ByContext(results, shorter.size(), bytes, last.data(), last.report());
   }
 
-  private Outcome evaluate(Optional<Path> file, Request request, UnaryOperator<Batches> as) {
-    return file.isEmpty() || readsAsInTraining(file.get())
-        ? asInTraining(file, request, as)
-        : evaluate(SequenceSource.file(file.get()), request, as);
+  /** What is made of so many batches, 0 for all, or null for these; and who learns their sums. */
+  private record Reading(BiFunction<Batches, Integer, Batches> cutting, Consumer<double[]> each) {
+    private static final Reading USUAL = new Reading(null, sums -> {});
+
+    Batches of(Batches whole, int limit) {
+      return cutting == null ? whole : cutting.apply(whole, limit);
+    }
+  }
+
+  private boolean readsAsInTraining(Optional<Path> file) {
+    return file.isEmpty() || readsAsInTraining(file.get());
+  }
+
+  private Outcome evaluate(Optional<Path> file, Request request, Reading reading) {
+    return readsAsInTraining(file)
+        ? asInTraining(file, request, reading)
+        : evaluate(SequenceSource.file(file.get()), request, reading);
   }
 
   /** Evaluates on a file: FASTA, lines of text, or what the model was trained on. */
@@ -152,7 +243,7 @@ public final class Evaluator {
       return labelled(file, request);
     }
     if (readsAsInTraining(file)) {
-      return asInTraining(Optional.of(file), request, UnaryOperator.identity());
+      return asInTraining(Optional.of(file), request, Reading.USUAL);
     }
     if (trained.isEmpty() && EvaluationData.needsRecipe(file)) {
       String text =
@@ -197,35 +288,39 @@ public final class Evaluator {
 
   /** Evaluates on the validation data of the recipe, or on made-up examples. */
   public Outcome evaluateOwnData(Request request) {
-    return asInTraining(Optional.empty(), request, UnaryOperator.identity());
+    return asInTraining(Optional.empty(), request, Reading.USUAL);
   }
 
-  private Outcome asInTraining(Optional<Path> file, Request request, UnaryOperator<Batches> as) {
+  private Outcome asInTraining(Optional<Path> file, Request request, Reading reading) {
     require(
         model.options().isDefault(),
         "%s: signature, tensors, vocabulary, objective and masking make no sense where data are read as in training",
         model.path());
     EvaluationData data = trained.orElseThrow();
     PerformerModels.Saved saved = PerformerModels.load(model.path());
-    var batches = as.apply(data.batches(file, saved.config(), request));
     var recipe = file.isPresent() ? Optional.<Recipe>empty() : data.recipe();
     int limit = recipe.map(r -> r.training().evaluationBatches()).orElse(0);
-    var evaluation = RecipeTraining.evaluate(saved, data.trained(), batches, limit, request.seed());
+    var batches = reading.of(data.batches(file, saved.config(), request), limit);
+    int left = reading.cutting == null ? limit : 0; // others are as few already
+    long seed = request.seed();
+    var evaluation =
+        RecipeTraining.evaluate(saved, data.trained(), batches, left, seed, reading.each);
     return new Outcome(evaluation, batches.name(), batches.reportOnce());
   }
 
   /** Evaluates a language model on sequences. @throws PerformerException if it is none */
   public Outcome evaluate(SequenceSource source, Request request) {
-    return evaluate(source, request, UnaryOperator.identity());
+    return evaluate(source, request, Reading.USUAL);
   }
 
-  private Outcome evaluate(SequenceSource source, Request request, UnaryOperator<Batches> as) {
+  private Outcome evaluate(SequenceSource source, Request request, Reading reading) {
     LanguageModelSpec spec = model.languageModel();
     try (var imported = spec.load()) {
       var language = ImportedLanguageModel.of(imported, spec.inference(imported));
       Batching batching = language.fit(batching(spec, request)).forEvaluation();
-      var batches = as.apply(ExampleBatches.of(source, spec.tokenizer(), batching, request.seed()));
-      var evaluation = language.evaluate(spec.evaluationObjective(), batches, request.seed());
+      long seed = request.seed();
+      var batches = reading.of(ExampleBatches.of(source, spec.tokenizer(), batching, seed), 0);
+      var evaluation = language.evaluate(spec.evaluationObjective(), batches, seed, reading.each);
       return new Outcome(evaluation, source.name(), batches.reportOnce());
     }
   }

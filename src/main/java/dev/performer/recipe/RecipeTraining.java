@@ -31,6 +31,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
@@ -79,9 +80,15 @@ public final class RecipeTraining {
    * @param trained the section {@code data} of the recipe that trained it
    * @param limit batches at most; 0 for all
    * @param seed of the masks
+   * @param each learns the sums of a batch, as in {@link Validation}
    */
   public static Evaluation evaluate(
-      PerformerModels.Saved model, RecipeData trained, Batches batches, int limit, long seed) {
+      PerformerModels.Saved model,
+      RecipeData trained,
+      Batches batches,
+      int limit,
+      long seed,
+      Consumer<double[]> each) {
     PerformerConfig config = model.config();
     boolean isLong = trained.length() > LONG && CausalSegments.obstacle(config).isEmpty();
     var loop = LoopOptions.builder().memory(isLong ? Memory.SEGMENTS : Memory.PLAIN).build();
@@ -89,7 +96,7 @@ public final class RecipeTraining {
     try (Graph graph = new Graph();
         BatchSource source = TokenBatchSource.evaluation(batches, recipe.objective(), seed)) {
       Trainable trainable = of(recipe).trainable(graph, Map.of());
-      var validation = Validation.of(trainable, source, limit, recipe.measures(trainable));
+      var validation = Validation.of(trainable, source, limit, recipe.measures(trainable), each);
       try (Session session = new Session(graph, false)) {
         trainable.initializer().accept(session);
         Ops tf = Ops.create(graph).withSubScope("trained");

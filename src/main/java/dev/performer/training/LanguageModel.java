@@ -56,11 +56,18 @@ public record LanguageModel(
 
   /** Evaluates on batches for evaluation with the model's own weights. @param seed of masks */
   public Evaluation evaluate(Objective objective, Batches batches, long seed) {
+    return evaluate(objective, batches, seed, sums -> {});
+  }
+
+  /** The same, where {@code each} learns the sums of a batch, as in {@link Validation}. */
+  public Evaluation evaluate(
+      Objective objective, Batches batches, long seed, Consumer<double[]> each) {
     Trainable trainable = Trainable.of(this);
     try (BatchSource source = TokenBatchSource.evaluation(batches, objective, seed);
         Session session = new Session(graph, false)) {
       initializer.accept(session);
-      return Validation.of(trainable, source).evaluate(session, () -> false).orElseThrow();
+      var validation = Validation.of(trainable, source, 0, trainable.measures(), each);
+      return validation.evaluate(session, () -> false).orElseThrow();
     }
   }
 

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 import java.util.zip.CRC32;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
@@ -29,7 +30,13 @@ public interface Validation {
 
   /** The same with other measures besides. */
   static Validation of(Trainable model, BatchSource source, int limit, Measures measures) {
-    return new OfSource(model, source, limit, measures);
+    return of(model, source, limit, measures, sums -> {});
+  }
+
+  /** The same, where {@code each} learns the sums of a batch: losses, right guesses, weights. */
+  static Validation of(
+      Trainable model, BatchSource source, int limit, Measures measures, Consumer<double[]> each) {
+    return new OfSource(model, source, limit, measures, each);
   }
 
   /**
@@ -85,7 +92,8 @@ public interface Validation {
   }
 
   /** One pass over a source, with averaged weights where there are any. */
-  record OfSource(Trainable model, BatchSource source, int limit, Measures measures)
+  record OfSource(
+      Trainable model, BatchSource source, int limit, Measures measures, Consumer<double[]> each)
       implements Validation {
     /** Sums run in float64, so the batches do not matter. */
     @Override
@@ -101,6 +109,7 @@ public interface Validation {
         }
         LabelledBatch batch = source.next();
         double[] own = run(session, batch, tally);
+        each.accept(own);
         for (int i = 0; i < sums.length; i++) {
           sums[i] += own[i];
         }

@@ -13,6 +13,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
@@ -125,6 +126,38 @@ class EvaluateCommandTest {
     refused("--length", "--data", text, "--context", "8", "--length", 16);
   }
 
+  /** Two sequences, each of a file of its own too, of which the standard error follows. */
+  @Test
+  void changesByContextHaveAnErrorOverSequences() throws IOException {
+    List<String> sequences =
+        List.of("In the beginning was the word. \n", "é, an accent of two bytes 123456");
+    Path both = temporary.resolve("both.txt");
+    Files.writeString(both, String.join("", sequences).substring(0, 63) + "\n");
+    byte[] bytes = Files.readAllBytes(both);
+    train("task: causal-lm\ndata: {train: %1$s, validation: %1$s, length: 32}", both);
+    Path plot = temporary.resolve("bits.png");
+    JsonNode all = evaluate("--data", both, "--context", "8,32", "--plot", plot);
+    assertThat(ImageIO.read(plot.toFile()).getWidth()).isPositive();
+    assertThat(all.get("sequences").asInt()).isEqualTo(2);
+    assertThat(all.get("bytes").asInt()).isEqualTo(all.get("guesses").asInt()).isEqualTo(32);
+    double[] changes = new double[2];
+    for (int i = 0; i < 2; i++) {
+      Path one = temporary.resolve(i + ".txt");
+      Files.write(one, Arrays.copyOfRange(bytes, 32 * i, 32 * i + 32));
+      JsonNode own = evaluate("--data", one, "--context", "8,32").get("contexts");
+      assertThat(own.get(1).has("changeError")).isFalse();
+      changes[i] = own.get(1).get("bits").asDouble() - own.get(0).get("bits").asDouble();
+    }
+    JsonNode last = all.get("contexts").get(1);
+    double mean = (changes[0] + changes[1]) / 2;
+    assertThat(last.get("change").asDouble()).isCloseTo(mean, within(1e-6));
+    // Of two numbers it is half of their distance.
+    double error = Math.abs(changes[0] - changes[1]) / 2;
+    assertThat(last.get("changeError").asDouble()).isCloseTo(error, within(1e-6)).isPositive();
+    assertThat(last.get("bitsAByte").asDouble()).isEqualTo(last.get("bits").asDouble());
+    refused("give both", "--data", both, "--plot", plot);
+  }
+
   @Test
   void linesAreTokenizedAsInTraining() throws IOException {
     Path text = temporary.resolve("t.txt");
@@ -139,6 +172,12 @@ class EvaluateCommandTest {
             text);
     assertSame(evaluate("--data", text), trained, "loss", "accuracy", "perplexity");
     assertSame(evaluate("--recipe", run()), trained, "loss", "accuracy", "perplexity");
+    JsonNode contexts = evaluate("--data", text, "--context", "8,16");
+    JsonNode context = contexts.get("contexts").get(0);
+    double tokensAByte = contexts.get("guesses").asDouble() / contexts.get("bytes").asDouble();
+    assertThat(tokensAByte).isBetween(0.1, 0.9);
+    assertThat(context.get("bitsAByte").asDouble())
+        .isCloseTo(context.get("bits").asDouble() * tokensAByte, within(1e-9));
     Path card = run().resolve("model/assets.extra/performer.json");
     ObjectNode older = (ObjectNode) new ObjectMapper().readTree(card.toFile());
     ((ObjectNode) older.get("languageModel")).remove("end");

@@ -256,6 +256,28 @@ class ModelAttentionTest {
   }
 
   @Test
+  void rotaryWindowsTurnWindowsAlone() {
+    String window = "{reformer: {buckets: 1, chunk: 4, rounds: 1}}";
+    for (String attention : List.of(window, "{kernel: relu}", "{reformer: {buckets: 2}}")) {
+      float[] turned = logits("rotary", attention);
+      float[] alike = logits("none", attention);
+      float[] found = logits("rotary-windows", attention);
+      boolean isWindow = attention.equals(window);
+      assertThat(ModelRun.error(found, isWindow ? turned : alike)).isLessThan(1e-6);
+      assertThat(ModelRun.error(found, isWindow ? alike : turned)).isGreaterThan(1e-4);
+    }
+  }
+
+  private static float[] logits(String positions, String attention) {
+    String keys =
+        "{task: causal-lm, positions: %s, attention: %s, ".formatted(positions, attention);
+    try (ModelRun run = new ModelRun(config(keys + "%s}"))) {
+      Built built = build(run, Dropout.none(), 2, 12);
+      return run.run(built.feeds(), List.of(built.out().logits())).get(0);
+    }
+  }
+
+  @Test
   void rotaryPositionsTellDistancesOnly() {
     PerformerConfig config = config("{task: causal-lm, %s, padId: null, attention: {exact: true}}");
     try (ModelRun run = new ModelRun(config)) {
