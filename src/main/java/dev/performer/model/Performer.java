@@ -247,13 +247,8 @@ public final class Performer {
   }
 
   private Rotation rotation(Ops tf, Operand<TInt32> positions) {
-<<<<<<< HEAD
-    boolean isRotary = config.positions() == Positions.ROTARY;
-    return isRotary ? Rotation.at(tf, positions, config.headSize(), config.rotaryScaling()) : null;
-=======
     boolean isRotary = config.positions().isRotary();
-    return isRotary ? Rotation.at(tf, positions, config.headSize()) : null;
->>>>>>> main
+    return isRotary ? Rotation.at(tf, positions, config.headSize(), config.rotaryScaling()) : null;
   }
 
   private Outputs outputs(

@@ -155,12 +155,7 @@ public record PerformerConfig(
     require(isPair || isAlone, "decoderAttention and crossAttention need %s", pair);
     boolean hasWhole = !classToken || !task.hasTokenLogits();
     require(hasWhole, "classToken needs a task without logits of tokens");
-<<<<<<< HEAD
-    ConfigChecks.rotary(positions == Positions.ROTARY, headSize, rotaryScaling);
-=======
-    boolean isOdd = positions.isRotary() && headSize % 2 != 0;
-    require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
->>>>>>> main
+    ConfigChecks.rotary(positions.isRotary(), headSize, rotaryScaling);
     boolean skipsPadding = positions == Positions.LEARNED_BEHIND_PADDING;
     String behind = "positions learned-behind-padding need padId, and no classToken";
     require(!skipsPadding || padId != null && !classToken, behind);
