@@ -25,9 +25,9 @@ record SderfFeatures(
     FavorConfig config, Operand<? extends TNumber> projection, Calibration calibration)
     implements ProjectedFeatures {
   // 2 ωᵀAω = (|ω|² − |g|²)/2. It is parted so that keys as calibration saw them, k̃ ~ N(0, Λ/2),
-  // have
-  // features of mean 1: keys get h − |g|²/2 with h = Σ (t ω² + log(1+Λ/2))/2, queries |ω|²/2 − h,
-  // whose greatest features are then those that count. All is linear in [x, |x|², 1]: one product.
+  // have features of mean 1: keys get h − |g|²/2 with h = Σ (t ω² + log(1+Λ/2))/2, queries
+  // |ω|²/2 − h, whose greatest features are then those that count. All is linear in [x, |x|², 1],
+  // so it is one product.
 
   /** As of {@link CentredFeatures}: products of features and their sums stay in float32. */
   private static final double HEADROOM = 40;

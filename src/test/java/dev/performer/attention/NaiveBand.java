@@ -35,7 +35,8 @@ final class NaiveBand {
           logs[j] = Math.log(Math.abs(estimate));
           signs[j] *= Math.signum(estimate);
         } else if (!exact) {
-          boolean mirrored = config.kernel() == Kernel.HYPERBOLIC;
+          boolean mirrored =
+              config.kernel() == Kernel.HYPERBOLIC || config.kernel() == Kernel.SDERF;
           logs[j] = positive(qs[i], ks[j], mirrored ? mirrored(p) : p, a);
         }
       }
