@@ -41,14 +41,13 @@ record ChunkSums(int chunk, long length, int features, int width, boolean isWhol
     Operand<T> qs = chunks.split(q, features, length >= 0); // [B, H, N, C, R]
     Operand<T> ks = chunks.split(k, features, isWhole); // [B, H, N, C, R]
     Operand<T> vs = chunks.split(v, width, isWhole); // [B, H, N, C, V+1]
-    Operand<T> states = chunks.shaped(a.transposedMatMul(vs, ks), width * features);
+    Operand<T> states = chunks.rows(a.transposedMatMul(vs, ks), width * features);
     // An overflow is kept from the chunks before it, and shows as NaN in those after it.
     Operand<TBool> finite = tf.math.isFinite(a.sum(states, 3)); // [B, H, N, 1]
     Operand<T> overflow = a.where(finite, 0, Double.NaN);
     Operand<T> poison = tf.math.cumsum(overflow, tf.constant(2), Cumsum.exclusive(true));
     Operand<T> clean = tf.select(finite, states, a.constant(0));
-    Operand<T> sums = chunks.exclusiveSum(clean, width * features, false);
-    Operand<T> before = chunks.shaped(sums, width, features); // [B, H, N, V+1, R]
+    Operand<T> before = chunks.exclusiveSum(clean, width, features, false); // [B, H, N, V+1, R]
     if (earlier != null) {
       before = tf.math.add(before, tf.expandDims(earlier, tf.constant(2)));
     }
@@ -82,9 +81,8 @@ record ChunkSums(int chunk, long length, int features, int width, boolean isWhol
     Chunks chunks = Chunks.of(tf, q, chunk, length);
     Operand<TFloat32> dys = chunks.split(dy, width, length >= 0); // [B, H, N, C, V+1]
     Operand<TFloat32> ofBefore = a.transposedProduct(dys, qs); // [B, H, N, V+1, R]
-    Operand<TFloat32> flat = chunks.shaped(ofBefore, width * features);
-    Operand<TFloat32> behind = chunks.exclusiveSum(flat, width * features, true);
-    Operand<TFloat32> ofStates = chunks.shaped(behind, width, features); // [B, H, N, V+1, R]
+    Operand<TFloat32> flat = chunks.rows(ofBefore, width * features);
+    Operand<TFloat32> ofStates = chunks.exclusiveSum(flat, width, features, true); // [B, H, N, V+1, R]
     Operand<TFloat32> ofScores = lower(tf, a.nearerProductTransposed(dys, vs)); // [B, H, N, C, C]
     var ofQ = tf.math.add(a.product(ofScores, ks), a.product(dys, before));
     var ofK = tf.math.add(a.transposedProduct(ofScores, qs), a.product(vs, ofStates));
@@ -93,7 +91,7 @@ record ChunkSums(int chunk, long length, int features, int width, boolean isWhol
         chunks.join(ofQ, features),
         chunks.joined(ofK, given.get(1), features, isWhole),
         chunks.joined(ofV, given.get(2), width, isWhole),
-        tf.sum(ofBefore, tf.constant(2)));
+        tf.sum(ofBefore, tf.array(2)));
   }
 
   private static <T extends TFloating> Operand<T> lower(Ops tf, Operand<T> scores) {

@@ -2,6 +2,7 @@ package dev.performer.attention;
 
 import dev.performer.graph.Algebra;
 import java.util.List;
+import java.util.stream.Stream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.math.Cumsum;
@@ -74,43 +75,51 @@ record Chunks(
    * The sum of all chunks before each, or behind it: in a group a product with a triangle of ones,
    * several times faster than a scan of such wide rows, and a scan over the few outer groups.
    *
-   * @param states {@code [B, H, N, X]}, all finite: 0 times infinity would reach the past
+   * @param states {@code [B, H, N, X · Y]}, all finite: 0 times infinity would reach the past
+   * @return {@code [B, H, N, X, Y]}
    */
-  <T extends TFloating> Operand<T> exclusiveSum(Operand<T> states, int x, boolean isBehind) {
-    return exclusiveSum(states, tf.array(x), inner, isBehind);
+  <T extends TFloating> Operand<T> exclusiveSum(Operand<T> states, int x, int y, boolean isBehind) {
+    var each = List.of(count(), tf.array(x, y));
+    return exclusiveSum(states, tf.array(x * y), inner, isBehind, each);
   }
 
+  /** In the sizes asked for behind {@code [B, H]}. */
   private <T extends TFloating> Operand<T> exclusiveSum(
-      Operand<T> states, Operand<TInt32> width, Groups groups, boolean isBehind) {
+      Operand<T> states,
+      Operand<TInt32> width,
+      Groups groups,
+      boolean isBehind,
+      List<Operand<TInt32>> asked) {
     Algebra<T> a = Algebra.of(tf, states);
     Operand<TInt32> outermost = Algebra.sizes(tf, states, 0, 2);
-    var sizes = shape(List.of(outermost, groups.count, groups.size, width));
-    Operand<T> grouped = tf.reshape(states, sizes); // [B, H, K, G, X]
+    var inGroups = shape(List.of(outermost, groups.count, groups.size, width));
+    Operand<T> grouped = tf.reshape(states, inGroups); // [B, H, K, G, X]
     Operand<T> ones = tf.fill(shape(List.of(groups.size, groups.size)), a.constant(1));
     long below = isBehind ? 0 : -1;
     // [G, G], 1 strictly below, or above, the diagonal
     Operand<T> others = tf.math.sub(band(ones, below, -1 - below), band(ones, 0, 0));
     Operand<T> sums = a.product(tf.stopGradient(others), grouped); // [B, H, K, G, X]
     if (!groups.isOne) {
-      Operand<T> all = tf.sum(grouped, tf.constant(3)); // [B, H, K, X]
+      Operand<T> all = tf.sum(grouped, tf.array(3)); // [B, H, K, X]
       Operand<T> carried =
           groups == inner
-              ? exclusiveSum(all, width, outer, isBehind)
+              ? exclusiveSum(all, width, outer, isBehind, List.of(tf.array(-1), width))
               : tf.math.cumsum(
                   all, tf.constant(2), Cumsum.exclusive(true), Cumsum.reverse(isBehind));
       sums = tf.math.add(sums, tf.expandDims(carried, tf.constant(3)));
     }
-    return tf.reshape(sums, shape(List.of(outermost, tf.array(-1), width)));
+    var sizes = Stream.concat(Stream.of(outermost), asked.stream()).toList();
+    return tf.reshape(sums, shape(sizes));
   }
 
   private <T extends TFloating> Operand<T> band(Operand<T> ones, long below, long above) {
     return tf.linalg.bandPart(ones, tf.constant(below), tf.constant(above));
   }
 
-  /** {@code [B, H, N, ...]} with other sizes behind N. */
-  <T extends TFloating> Operand<T> shaped(Operand<T> x, int... behind) {
+  /** {@code [B, H, N, X, Y]} as {@code [B, H, N, X · Y]}. */
+  <T extends TFloating> Operand<T> rows(Operand<T> x, int width) {
     Operand<TInt32> outermost = Algebra.sizes(tf, x, 0, 2);
-    return tf.reshape(x, shape(List.of(outermost, count(), tf.array(behind))));
+    return tf.reshape(x, shape(List.of(outermost, count(), tf.array(width))));
   }
 
   /**

@@ -43,7 +43,7 @@ record Sinks<T extends TFloating>(Operand<T> keys, Operand<T> values, Operand<T>
 
   /** 1 where a key is no sink, {@code [B|1, S]}. */
   static <T extends TFloating> Operand<T> others(Algebra<T> a, Operand<T> chosen) {
-    Operand<T> any = a.tf().sum(chosen, a.tf().constant(1));
+    Operand<T> any = a.tf().sum(chosen, a.tf().array(1));
     return a.tf().math.sub(a.constant(1), any);
   }
 
@@ -53,7 +53,7 @@ record Sinks<T extends TFloating>(Operand<T> keys, Operand<T> values, Operand<T>
     Ops tf = a.tf();
     Operand<T> each = tf.expandDims(chosen, tf.constant(1)); // [B|1, 1, N, S]
     Operand<T> positions = a.cast(positions(tf, keys)); // [S]
-    Operand<T> places = tf.sum(tf.math.mul(chosen, positions), tf.constant(2)); // [B|1, N]
+    Operand<T> places = tf.sum(tf.math.mul(chosen, positions), tf.array(2)); // [B|1, N]
     return new Sinks<>(a.matMul(each, keys), a.matMul(each, values), places);
   }
 

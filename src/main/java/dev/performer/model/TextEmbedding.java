@@ -77,7 +77,7 @@ public record TextEmbedding(Pooling pooling, boolean normalize, Integer maxLengt
     private Operand<TFloat32> weights(Ops tf, Operand<TFloat32> mask) {
       var ones = tf.onesLike(mask);
       var places = tf.math.cumsum(ones, tf.constant(1)); // 1, 2, 3, …
-      var last = tf.max(tf.math.mul(mask, places), tf.constant(1));
+      var last = tf.max(tf.math.mul(mask, places), tf.array(1));
       var only = this == CLS ? tf.constant(1f) : tf.expandDims(last, tf.constant(1));
       if (this == CLS || this == LAST) {
         return tf.dtypes.cast(tf.math.equal(places, tf.math.mul(ones, only)), TFloat32.class);

@@ -176,6 +176,6 @@ public record ReformerAttention(ReformerConfig config, boolean causal, Operand<?
     Ops tf = a.tf();
     Operand<T> exp = tf.math.exp(tf.math.sub(logSum, tf.stopGradient(a.max(logSum, 2))));
     Operand<T> share = tf.math.div(exp, a.sum(exp, 2));
-    return tf.sum(tf.math.mul(out, share), tf.constant(2));
+    return tf.sum(tf.math.mul(out, share), tf.array(2));
   }
 }
