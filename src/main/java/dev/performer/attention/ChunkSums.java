@@ -82,7 +82,8 @@ record ChunkSums(int chunk, long length, int features, int width, boolean isWhol
     Operand<TFloat32> dys = chunks.split(dy, width, length >= 0); // [B, H, N, C, V+1]
     Operand<TFloat32> ofBefore = a.transposedProduct(dys, qs); // [B, H, N, V+1, R]
     Operand<TFloat32> flat = chunks.rows(ofBefore, width * features);
-    Operand<TFloat32> ofStates = chunks.exclusiveSum(flat, width, features, true); // [B, H, N, V+1, R]
+    Operand<TFloat32> ofStates =
+        chunks.exclusiveSum(flat, width, features, true); // [B, H, N, V+1, R]
     Operand<TFloat32> ofScores = lower(tf, a.nearerProductTransposed(dys, vs)); // [B, H, N, C, C]
     var ofQ = tf.math.add(a.product(ofScores, ks), a.product(dys, before));
     var ofK = tf.math.add(a.transposedProduct(ofScores, qs), a.product(vs, ofStates));
