@@ -44,6 +44,7 @@ smaller() {
     *" reproduce"*) echo "--only pixels --budget 5s --output build/reproduce-$count" ;;
     *" train "*) echo "--set training.steps=3 --set training.batchTokens=1024 --set data.length=64 --set training.evaluationBatches=1" ;;
     *" quickstart"*) echo "--steps 4 --output build/quickstart" ;;
+    *"favor-stages"*) echo "--set stages.0.training.steps=1 --set stages.1.training.steps=1 --set stages.2.training.steps=1 --set data.length=48 --set evaluation.sequences=16" ;;
     *" --teacher"*) echo "--set training.steps=2 --set data.length=48 --set evaluation.sequences=16" ;;
     *" approximate --model"*) echo "--sequences 4 --length 48" ;;
     *" fine-tune"*" --task "* | *" --loss "*) echo "--steps 4 --batch-size 8 --length 64 --evaluate-every 2 --evaluation-batches 2" ;;

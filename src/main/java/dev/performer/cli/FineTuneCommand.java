@@ -194,6 +194,14 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
     Map<String, Object> json = new LinkedHashMap<>();
     put(json, "Before", before);
     put(json, "After", best);
+    outcome
+        .branches()
+        .forEach(
+            (branch, of) -> {
+              String alone = "%s: cosine %.4f (lowest %.4f)";
+              print(alone, branch, of.cosine(), of.lowestCosine());
+              json.put(branch.toString(), Map.of("cosine", of.cosine()));
+            });
     json.put("bestStep", result.bestStep());
     json.put("steps", result.steps());
     json.put("finished", result.finished());
@@ -210,6 +218,7 @@ final class FineTuneCommand extends PerformerCommand.OnModel {
   private static void put(Map<String, Object> json, String when, DistillEvaluation e) {
     json.put("loss" + when, e.loss());
     json.put("cosine" + when, e.cosine());
+    json.put("lowestCosine" + when, e.lowestCosine());
     if (e.accuracy() != null) {
       json.put("accuracy" + when, e.accuracy());
       json.put("relativeAccuracy" + when, e.relativeAccuracy());

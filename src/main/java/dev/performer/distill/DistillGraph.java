@@ -13,13 +13,11 @@ import dev.performer.model.Task;
 import dev.performer.nn.Dense.Precision;
 import dev.performer.nn.Dropout;
 import dev.performer.savedmodel.PerformerModels;
-import dev.performer.savedmodel.SavedModelDirectory;
 import dev.performer.training.Feed;
 import dev.performer.training.LabelledBatch;
 import dev.performer.training.Memory;
 import dev.performer.training.Trainable;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -38,13 +36,12 @@ import org.tensorflow.types.TInt32;
  * Student and teacher in one graph, and the distance between them. Closing it frees the graph;
  * close sessions first.
  *
- * @param student its variables, with their keys in its SavedModel
  * @param studentOutput logits, or last states where there are none
  */
 record DistillGraph(
     Graph graph,
     DistillModels models,
-    List<Variable> student,
+    StudentVariables variables,
     List<Variable> teacher,
     DistillLoss.Batch inputs,
     DistillLoss loss,
@@ -65,7 +62,7 @@ record DistillGraph(
               tf.placeholder(TFloat32.class, anyBatch),
               tf.placeholder(TInt32.class, anyBatch),
               tf.placeholder(TFloat32.class, anyBatch));
-      var student = studentVariables(tf, models, recipe.weights());
+      var student = StudentVariables.of(tf, models, recipe);
       Variables teacher = new Variables(tf);
       PerformerConfig ours = models.config();
       PerformerConfig theirs = models.teacher().config();
@@ -74,15 +71,14 @@ record DistillGraph(
       boolean again = recipe.training().memory() == Memory.RECOMPUTE;
       var parts = again ? new Recomputation() : Recomputation.NONE;
       Ops own = tf.withSubScope("student");
-      Outputs learned = apply(own, ours, inputs, student::get, again ? parts : null);
+      Outputs learned = apply(own, ours, inputs, student.read()::get, again ? parts : null);
       Ops scope = tf.withSubScope("teacher");
       Outputs taught = apply(scope, theirs, inputs, name -> teacher.get(TEACHER + name), null);
       Ops distill = tf.withSubScope("distill");
       var loss = DistillLoss.build(distill, ours, recipe.loss(), learned, taught, inputs);
       var output = learned.logits() == null ? learned.sequence() : learned.logits();
-      var variables = List.copyOf(student.values());
       return new DistillGraph(
-          graph, models, variables, teacher.all(), inputs, loss, output.asOutput(), parts);
+          graph, models, student, teacher.all(), inputs, loss, output.asOutput(), parts);
     } catch (RuntimeException e) {
       graph.close();
       throw e;
@@ -95,7 +91,7 @@ record DistillGraph(
     var wide = tf.dtypes.cast(loss.loss(), TFloat64.class);
     Output<TFloat64> sums =
         tf.stack(List.of(wide, tf.constant(Double.NaN), tf.constant(1.0))).asOutput();
-    return Trainable.builder(graph, this::student, this::initialize)
+    return Trainable.builder(graph, variables::all, this::initialize)
         .loss(loss.loss())
         .sums(sums)
         .feed(this::feed)
@@ -114,10 +110,21 @@ record DistillGraph(
         .put(inputs.weights(), Tensors.of(batch.weights(), shape));
   }
 
+  /** The student's variables, with their keys in its SavedModel. */
+  List<Variable> student() {
+    return variables.stored();
+  }
+
+  /** Adds low-rank factors to the weights that they stand beside, if there are any. */
+  void merge(Session session) {
+    variables.factors().ifPresent(factors -> factors.merge(session));
+  }
+
   /** Gives all variables the values that were read. */
   void initialize(Session session) {
     Ops tf = Ops.create(graph).withSubScope("read");
-    PerformerModels.assign(tf, session, student, models.student().weights());
+    PerformerModels.assign(tf, session, student(), models.student().weights());
+    variables.factors().ifPresent(factors -> factors.initialize(session));
     Map<String, NpyArray> theirs = new HashMap<>();
     models.teacher().weights().forEach((name, value) -> theirs.put(TEACHER + name, value));
     PerformerModels.assign(tf, session, teacher, theirs);
@@ -126,29 +133,6 @@ record DistillGraph(
   @Override
   public void close() {
     graph.close();
-  }
-
-  private static Map<String, Variable> studentVariables(
-      Ops tf, DistillModels models, DistillRecipe.Weights which) {
-    Map<String, String> keys = new HashMap<>();
-    SavedModelDirectory.open(models.studentPath())
-        .variables()
-        .forEach(v -> keys.put(v.name(), v.checkpointKey()));
-    Variables declared = new Variables(tf);
-    Map<String, Variable> byName = new LinkedHashMap<>();
-    for (var shape : Performer.shapes(models.config()).entrySet()) {
-      String name = shape.getKey();
-      boolean isTrained = isTrained(name, which);
-      Variable own = declared.declare(name, TFloat32.class, shape.getValue(), isTrained);
-      byName.put(name, own.withCheckpointKey(keys.get(name)));
-    }
-    return byName;
-  }
-
-  private static boolean isTrained(String name, DistillRecipe.Weights which) {
-    return Performer.isDrawn(name)
-        ? which.projections()
-        : Performer.isTrainable(name) && (which.embeddings() || !name.startsWith("embeddings/"));
   }
 
   /** As the model's signatures feed it: encoders get a mask, others know padding by its id. */

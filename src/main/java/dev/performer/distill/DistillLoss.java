@@ -1,5 +1,7 @@
 package dev.performer.distill;
 
+import static dev.performer.PerformerException.require;
+
 import dev.performer.distill.DistillRecipe.Loss;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
@@ -37,6 +39,7 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
 
   static DistillLoss build(
       Ops tf, PerformerConfig config, Loss share, Outputs student, Outputs teacher, Batch batch) {
+    requireTerms(config, share, student.logits() != null);
     Operand<TFloat32> real = positions(tf, config, batch.mask());
     Operand<TFloat32> hidden = errors(tf, student, teacher, real, Outputs.Layer::hidden);
     var attention = errors(tf, student, teacher, real, Outputs.Layer::attentionOutput);
@@ -75,6 +78,18 @@ record DistillLoss(Output<TFloat32> loss, Output<TFloat32> cosines, Output<TFloa
             rightOfTeacher,
             wide(tf, total(tf, batch.weights())));
     return new DistillLoss(loss.asOutput(), cosines.asOutput(), tf.stack(sums).asOutput());
+  }
+
+  private static void requireTerms(PerformerConfig config, Loss share, boolean hasLogits) {
+    double sum = share.hidden() + share.attention() + (hasLogits ? share.logits() : 0);
+    sum += config.attentionOf(0).isCausal() ? 0 : share.embedding();
+    String text =
+        "loss: nothing would be learned, for %s; give hidden or attention a weight above 0";
+    String why =
+        hasLogits
+            ? "embedding is no term of causal models"
+            : "logits is a term of language models only";
+    require(sum > 0, text, why);
   }
 
   /** The mask as layers have it: a class token stands in front and is real. */

@@ -39,6 +39,13 @@ public record DistillModels(Path studentPath, Saved student, Path teacherPath, S
     return student.config();
   }
 
+  /** The same with the weights of what came of the student. */
+  public DistillModels goingOn(Path learned) {
+    Saved now = PerformerModels.load(learned);
+    requireFinite(learned, now.weights());
+    return new DistillModels(studentPath, now, teacherPath, teacher);
+  }
+
   /** What is worth telling before training. */
   public List<String> notes() {
     List<String> notes = new ArrayList<>();

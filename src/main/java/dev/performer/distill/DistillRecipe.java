@@ -2,11 +2,15 @@ package dev.performer.distill;
 
 import static dev.performer.PerformerException.require;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.core.JsonPointer;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.data.BatchSize;
 import dev.performer.data.StrictJson;
+import dev.performer.model.Performer;
+import dev.performer.nn.HeadCalibration;
 import dev.performer.training.LoopOptions;
 import dev.performer.training.Memory;
 import dev.performer.training.optim.Optimizer;
@@ -23,9 +27,16 @@ import java.util.Map;
  * @param weights which of the student's change besides those of its layers
  * @param training the loop
  * @param evaluation on held-out data
+ * @param stages trainings one after the other, each from the best weights of the one before; empty
+ *     for one training by {@code loss}, {@code weights} and {@code training}
  */
 public record DistillRecipe(
-    Data data, Loss loss, Weights weights, LoopOptions training, Evaluation evaluation) {
+    Data data,
+    Loss loss,
+    Weights weights,
+    LoopOptions training,
+    Evaluation evaluation,
+    @JsonInclude(JsonInclude.Include.NON_EMPTY) List<DistillStage> stages) {
   /**
    * The loop of a distillation where nothing else is configured. The second moment forgets fast
    * enough for hundreds of steps, and without weight decay the weights stay near the teacher's.
@@ -52,11 +63,10 @@ public record DistillRecipe(
           "evaluationBatches",
           "diagnosticsEvery",
           "memoryCheck",
-          "precision",
-          "lora");
+          "precision");
 
   /** All defaults. */
-  public static final DistillRecipe DEFAULT = new DistillRecipe(null, null, null, null, null);
+  public static final DistillRecipe DEFAULT = new DistillRecipe(null, null, null, null, null, null);
 
   /** Where keys stand that were once elsewhere. */
   private static final Map<String, String> MOVED =
@@ -70,9 +80,21 @@ public record DistillRecipe(
   public DistillRecipe {
     data = data == null ? new Data(null, null) : data;
     loss = loss == null ? new Loss(null, null, null, null) : loss;
-    weights = weights == null ? new Weights(false, false) : weights;
+    weights = weights == null ? Weights.DEFAULT : weights;
     training = training == null ? LOOP : training;
     evaluation = evaluation == null ? new Evaluation(null, null) : evaluation;
+    stages = stages == null ? List.of() : List.copyOf(stages);
+    check(training, weights);
+  }
+
+  /** One training. */
+  public DistillRecipe(
+      Data data, Loss loss, Weights weights, LoopOptions training, Evaluation evaluation) {
+    this(data, loss, weights, training, evaluation, List.of());
+  }
+
+  /** Refuses what only a model's own loss and data have. */
+  static void check(LoopOptions training, Weights weights) {
     require(
         training.batch() instanceof BatchSize.Tokens,
         "a distillation takes training.batchTokens, not training.batchSequences");
@@ -84,6 +106,18 @@ public record DistillRecipe(
       boolean isDefault = ours.path(key).equals(LOOP.toJson().path(key));
       require(isDefault, "training.%s makes no sense in a distillation", key);
     }
+    require(
+        training.lora() == null || weights.layers(),
+        "training.lora: trains factors of the layers' weights, which weights.layers: false leaves as they are");
+  }
+
+  /** The trainings, in their order: each a recipe without stages. */
+  public List<DistillRecipe> trainings() {
+    return stages.isEmpty()
+        ? List.of(this)
+        : stages.stream()
+            .map(s -> new DistillRecipe(data, s.loss(), s.weights(), s.training(), evaluation))
+            .toList();
   }
 
   /**
@@ -122,10 +156,37 @@ public record DistillRecipe(
   /**
    * Of the student.
    *
+   * @param layers whether those of its layers change, and of what stands behind them
    * @param embeddings whether they change
    * @param projections whether its random directions do, which then are learned ones
+   * @param calibration whether the centres and amounts of calibrated features do
    */
-  public record Weights(boolean embeddings, boolean projections) {}
+  public record Weights(
+      Boolean layers, boolean embeddings, boolean projections, boolean calibration) {
+    static final Weights DEFAULT = new Weights(null, false, false, false);
+
+    public Weights {
+      layers = layers == null || layers;
+      require(
+          layers || embeddings || projections || calibration,
+          "weights leave nothing to train; set layers, projections, calibration or embeddings to true");
+    }
+
+    /** With the layers, and calibration as it is. */
+    public Weights(boolean embeddings, boolean projections) {
+      this(true, embeddings, projections, false);
+    }
+
+    /** Whether a variable of this name is trained. */
+    boolean train(String name) {
+      if (HeadCalibration.isPart(name) && !Performer.isDrawn(name)) {
+        return calibration && !name.endsWith(HeadCalibration.BASIS); // which no feature reads
+      }
+      return Performer.isDrawn(name)
+          ? projections
+          : name.startsWith("embeddings/") ? embeddings : layers;
+    }
+  }
 
   /**
    * @param sequences held-out sequences at most
@@ -151,6 +212,9 @@ public record DistillRecipe(
       optimizer.setAll(all);
     }
     keys.set("training", LOOP.over(keys.path("training"), source));
+    if (keys.get("stages") instanceof ArrayNode stages) {
+      DistillStage.resolve(stages, keys, source);
+    }
     return StrictJson.bind(keys, DistillRecipe.class, source);
   }
 
@@ -169,6 +233,7 @@ public record DistillRecipe(
   public JsonNode toJson() {
     JsonNode json = StrictJson.tree(this);
     ((ObjectNode) json.get("training")).remove(NOT_OF_A_DISTILLATION);
+    json.path("stages").forEach(s -> ((ObjectNode) s.get("training")).remove(NOT_OF_A_DISTILLATION));
     return json;
   }
 

@@ -4,6 +4,7 @@ import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.performer.data.StrictJson;
 import dev.performer.data.TokenBatch;
 import dev.performer.graph.Tensors;
 import dev.performer.graph.Variable;
@@ -11,6 +12,7 @@ import dev.performer.training.Feed;
 import dev.performer.training.Objective;
 import dev.performer.training.TokenBatchSource;
 import dev.performer.training.Trainer;
+import dev.performer.training.TrainerStep;
 import dev.performer.training.run.Progress;
 import dev.performer.training.run.RunDirectory;
 import dev.performer.training.run.RunDirectory.Settings;
@@ -18,6 +20,7 @@ import dev.performer.training.run.TrainingResult;
 import java.nio.file.Path;
 import java.util.List;
 import org.tensorflow.Result;
+import org.tensorflow.Session;
 
 /**
  * Knowledge distillation: a student that attends by FAVOR+ learns, layer by layer, to compute what
@@ -44,9 +47,30 @@ public final class Distiller implements AutoCloseable {
       Path directory,
       boolean resume,
       Progress progress) {
+    var run = directory(models, data, recipe, directory, resume, progress);
+    return open(models, data, recipe, run, progress);
+  }
+
+  /** The directory of a run by a recipe, with or without stages; nothing is trained yet. */
+  public static RunDirectory directory(
+      DistillModels models,
+      DistillData data,
+      DistillRecipe recipe,
+      Path directory,
+      boolean resume,
+      Progress progress) {
     ObjectNode config = config(models, data, recipe);
     var settings = new Settings(RunDirectory.CONFIG, config, was -> current(was, directory));
-    RunDirectory run = RunDirectory.open(directory, resume, settings, progress);
+    return RunDirectory.open(directory, resume, settings, progress);
+  }
+
+  /** One training in a run directory, which is closed with it. */
+  public static Distiller open(
+      DistillModels models,
+      DistillData data,
+      DistillRecipe recipe,
+      RunDirectory run,
+      Progress progress) {
     try {
       DistillGraph graph = DistillGraph.of(models, recipe);
       try {
@@ -58,6 +82,28 @@ public final class Distiller implements AutoCloseable {
     } catch (RuntimeException e) {
       run.close();
       throw e;
+    }
+  }
+
+  /** What came of a run that was finished. */
+  public static DistillResult finished(Path directory) {
+    JsonNode config = StrictJson.readTree(directory.resolve(RunDirectory.CONFIG));
+    try (var run = RunDirectory.open(directory, true, Settings.of(config), Progress.silent())) {
+      var last = run.newest(warning -> {});
+      require(last.isPresent(), "%s has no whole checkpoint; start in another directory", directory);
+      var state = last.get().state();
+      return DistillResult.of(state.result(true, last.get().directory(), List.of()), false);
+    }
+  }
+
+  /** How near a student is to its teacher as it is. */
+  public static DistillEvaluation evaluate(
+      DistillModels models, DistillData data, DistillRecipe recipe) {
+    try (DistillGraph graph = DistillGraph.of(models, recipe);
+        Session session = TrainerStep.session(graph.graph(), false)) {
+      graph.initialize(session);
+      var evaluator = DistillEvaluator.of(graph, data, recipe);
+      return DistillEvaluation.of(evaluator.evaluate(session, () -> false).orElseThrow());
     }
   }
 
@@ -90,6 +136,12 @@ public final class Distiller implements AutoCloseable {
   public DistillResult run() {
     TrainingResult result = trainer.run();
     return DistillResult.of(result, evaluator.isEnough(result.best()));
+  }
+
+  /** The weights of the best evaluation, with low-rank factors added to them, in the session. */
+  public void restoreBest() {
+    trainer.restoreBest();
+    graph.merge(trainer.session());
   }
 
   /** The student's states of sequences, {@code [B, L, E]}, or its logits {@code [B, L, V]}. */

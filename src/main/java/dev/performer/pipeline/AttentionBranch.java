@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * What attention with a window or sinks beside features consists of; a model that ignores one of
@@ -52,6 +53,11 @@ public enum AttentionBranch {
   @Override
   public String toString() {
     return label;
+  }
+
+  /** Whether there is something to switch off, whichever branch it is. */
+  static boolean hasBoth(PerformerConfig config) {
+    return Stream.of(values()).noneMatch(branch -> branch.alone(config).equals(config));
   }
 
   /**

@@ -14,6 +14,8 @@ import dev.performer.savedmodel.ImportedModel;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.training.ModelTraining;
 import dev.performer.training.run.Progress;
+import dev.performer.training.run.RunDirectory;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -57,11 +59,25 @@ public final class DistillJob extends Job<DistillJob> {
     return this;
   }
 
-  /** As {@link Job.Outcome}, of a student. */
-  public record Outcome(DistillResult result, Optional<Path> model, double maxOutputDifference) {}
+  /**
+   * As {@link Job.Outcome}, of a student.
+   *
+   * @param branches how near to the teacher it is with one branch of its attention alone; empty
+   *     where it has not both
+   */
+  public record Outcome(
+      DistillResult result,
+      Optional<Path> model,
+      double maxOutputDifference,
+      Map<AttentionBranch, DistillEvaluation> branches) {
+    /** Of a student with one branch. */
+    public Outcome(DistillResult result, Optional<Path> model, double maxOutputDifference) {
+      this(result, model, maxOutputDifference, Map.of());
+    }
+  }
 
   /**
-   * Trains and exports.
+   * Trains, stage by stage where the recipe has such, and exports.
    *
    * @param file sequences to learn from: FASTA, lines, a table, or token ids in an .npz
    * @param validation sequences for evaluation; empty to hold out some of the others
@@ -73,23 +89,86 @@ public final class DistillJob extends Job<DistillJob> {
     DistillData data = data(models, file, validation, progress);
     data.train().notes().forEach(progress::message);
     data.validation().notes().forEach(progress::message);
-    try (Distiller distiller = Distiller.open(models, data, recipe, run, resume, progress)) {
-      RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
+    List<DistillRecipe> trainings = recipe.trainings();
+    try (var root = Distiller.directory(models, data, recipe, run, resume, progress)) {
+      Stage stage = new Stage(models, data, Optional.empty(), progress);
+      for (int i = 0; i + 1 < trainings.size(); i++) {
+        root.writeSettings();
+        progress.message("stage " + (i + 1) + " of " + trainings.size() + name(i));
+        Path exported = root.stage(i + 1).resolve(ModelTraining.MODEL);
+        Outcome outcome = stage.run(trainings.get(i), root.stage(i + 1));
+        if (!outcome.result.finished()) {
+          return outcome;
+        }
+        stage = stage.then(exported, outcome.result);
+      }
+      int last = trainings.size() - 1;
+      if (last > 0) {
+        progress.message("stage " + trainings.size() + " of " + trainings.size() + name(last));
+      }
+      return withBranches(stage.last(trainings.get(last), root), data);
+    }
+  }
+
+  private String name(int stage) {
+    String name = recipe.stages().get(stage).name();
+    return name == null ? "" : ": " + name;
+  }
+
+  /** One training that goes on from others, of which this is the result so far. */
+  private final class Stage {
+    private final DistillModels models;
+    private final DistillData data;
+    private final Optional<DistillResult> before;
+    private final Progress progress;
+
+    Stage(
+        DistillModels models, DistillData data, Optional<DistillResult> before, Progress progress) {
+      this.models = models;
+      this.data = data;
+      this.before = before;
+      this.progress = progress;
+    }
+
+    Stage then(Path exported, DistillResult result) {
+      return new Stage(models.goingOn(exported), data, Optional.of(result), progress);
+    }
+
+    /** In a directory of its own; nothing where it has come to its end already. */
+    Outcome run(DistillRecipe training, Path place) {
+      boolean isBegun = resume && Files.exists(place);
+      if (isBegun && Files.exists(place.resolve(ModelTraining.MODEL))) {
+        return new Outcome(joined(Distiller.finished(place)), Optional.empty(), Double.NaN);
+      }
+      try (Distiller distiller =
+          Distiller.open(models, data, training, place, isBegun, progress)) {
+        return run(distiller, place);
+      }
+    }
+
+    /** In the directory of the whole run. */
+    Outcome last(DistillRecipe training, RunDirectory root) {
+      try (Distiller distiller = Distiller.open(models, data, training, root, progress)) {
+        RunSource.of(student.path(), ImportedModel.DEFAULT_SIGNATURE).write(run);
+        return run(distiller, run);
+      }
+    }
+
+    private Outcome run(Distiller distiller, Path place) {
       var trainer = distiller.trainer();
       watch(trainer);
-      DistillResult result = distiller.run();
+      DistillResult result = joined(distiller.run());
       if (!result.finished()) {
         return new Outcome(result, Optional.empty(), Double.NaN);
       }
-      trainer.restoreBest();
-      ModelCard card = card(models, data, result);
+      distiller.restoreBest();
       Path exported =
           export(
               student.path(),
-              card,
+              card(data, result),
               trainer.session(),
               distiller.student(),
-              run.resolve(ModelTraining.MODEL));
+              place.resolve(ModelTraining.MODEL));
       var held = data.validation().atMost(4);
       var batch = data.batches(held, 1024, 0).inOrder().get(0);
       var signature = ModelOptions.DEFAULT.withSignature(ImportedModel.DEFAULT_SIGNATURE);
@@ -98,6 +177,28 @@ public final class DistillJob extends Job<DistillJob> {
       double difference = difference(exported, input, batch, output, distiller.outputs(batch));
       return new Outcome(result, Optional.of(exported), difference);
     }
+
+    private DistillResult joined(DistillResult own) {
+      return before.map(b -> b.then(own)).orElse(own);
+    }
+  }
+
+  /** A model can come to ignore one of both parts of its attention: what each is worth alone. */
+  private Outcome withBranches(Outcome outcome, DistillData data) {
+    boolean hasBoth =
+        outcome.model.isPresent() && AttentionBranch.hasBoth(student.config().orElseThrow());
+    if (!hasBoth) {
+      return outcome;
+    }
+    var branches =
+        AttentionBranch.each(
+            outcome.model.get(),
+            student.options(),
+            alone -> {
+              DistillModels models = DistillModels.load(alone.path(), teacher.path());
+              return Distiller.evaluate(models, data, recipe);
+            });
+    return new Outcome(outcome.result, outcome.model, outcome.maxOutputDifference, branches);
   }
 
   private DistillData data(
@@ -128,12 +229,12 @@ public final class DistillJob extends Job<DistillJob> {
     return new DistillData(train, split.get(0), reader.pad(), reader.paddedLength(), guesses);
   }
 
-  private ModelCard card(DistillModels models, DistillData data, DistillResult result) {
-    ModelCard old = models.student().card();
+  private ModelCard card(DistillData data, DistillResult result) {
+    ModelCard old = student.card().orElseThrow();
     long step = result.bestStep();
     List<String> notes = new ArrayList<>();
     notes.add("learned from the teacher " + teacher.path() + " in " + step + " steps");
-    if (recipe.weights().projections()) {
+    if (recipe.trainings().stream().anyMatch(t -> t.weights().projections())) {
       notes.add("projections were trained: they are no random draw any more");
     }
     String on = data.train().name();

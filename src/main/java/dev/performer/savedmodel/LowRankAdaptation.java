@@ -8,7 +8,6 @@ import dev.performer.graph.LowRankFactors.Factors;
 import dev.performer.graph.LowRankFactors.Weight;
 import dev.performer.graph.Variable;
 import dev.performer.graph.Variables;
-import dev.performer.nn.Parameters.Initializer;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -18,7 +17,6 @@ import java.util.Set;
 import org.tensorflow.Graph;
 import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
-import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.proto.GraphDef;
 import org.tensorflow.types.TFloat32;
@@ -28,9 +26,7 @@ final class LowRankAdaptation {
   private final Lora.Adaptation how;
   private final GraphDef graph;
   private final List<Factors> factors = new ArrayList<>();
-  private final List<Op> first = new ArrayList<>();
-  private final List<Op> merging = new ArrayList<>();
-  private final List<Op> emptying = new ArrayList<>();
+  private LoraFactors values;
 
   /** Chooses weights. @throws dev.performer.PerformerException if the targets are not adaptable */
   LowRankAdaptation(GraphDef original, Lora.Adaptation how, List<VariableSpec> variables) {
@@ -82,7 +78,7 @@ final class LowRankAdaptation {
 
   /** Adds the ops that begin and merge; the variables, of which factors are trained, with them. */
   List<Variable> attach(Graph imported, List<Variable> stored) {
-    Ops tf = Ops.create(imported).withSubScope("lora_values");
+    values = new LoraFactors(Ops.create(imported).withSubScope("lora_values"), how.lora(), how.seed());
     Set<Variable> trained = new HashSet<>();
     how.trainOnly()
         .forEach(g -> trained.addAll(VariablePattern.of("trainOnly", g).in("trainOnly", stored)));
@@ -100,12 +96,7 @@ final class LowRankAdaptation {
           factor(imported, Lora.first(own.name()), each.a(), Shape.of(weight.rows(), rank));
       Variable b =
           factor(imported, Lora.second(own.name()), each.b(), Shape.of(rank, weight.columns()));
-      var normal = new Initializer.Normal((float) (1 / Math.sqrt(weight.rows())));
-      var zeros = tf.zeros(tf.constant(b.shape()), TFloat32.class);
-      first.add(Variables.assign(tf, a, normal.draw(tf, a.shape(), how.seed(), a.name())));
-      first.add(Variables.assign(tf, b, zeros));
-      merging.add(Variables.assign(tf, own, imported.outputOrThrow(each.sum())));
-      emptying.add(Variables.assign(tf, b, zeros));
+      values.add(own, a, b, imported.<TFloat32>outputOrThrow(each.sum()));
       all.addAll(List.of(a, b));
     }
     return List.copyOf(all);
@@ -122,18 +113,11 @@ final class LowRankAdaptation {
   }
 
   void initialize(Session session) {
-    run(session, first);
+    values.initialize(session);
   }
 
   /** Makes each weight its sum; the factors add nothing from then on. */
   void merge(Session session) {
-    run(session, merging);
-    run(session, emptying);
-  }
-
-  private static void run(Session session, List<Op> ops) {
-    Session.Runner runner = session.runner();
-    ops.forEach(runner::addTarget);
-    runner.run().close();
+    values.merge(session);
   }
 }

@@ -37,6 +37,7 @@ import java.util.regex.Pattern;
  * loss.png              training loss and validation perplexity
  * checkpoints/step-N/   variables, optimizer slots and state
  * last, best            names of checkpoints; changed after these are whole
+ * stages/N              runs of the stages before, each as this
  * run.lock              held by the process that trains
  * </pre>
  *
@@ -50,6 +51,7 @@ public final class RunDirectory implements AutoCloseable {
   private static final String STEP = "step-";
   private static final String LOCK = "run.lock";
   private static final String CHECKPOINTS = "checkpoints";
+  private static final String STAGES = "stages";
 
   /** What a run leaves that was stopped before its first file. */
   private static final String BEGINNING =
@@ -57,7 +59,7 @@ public final class RunDirectory implements AutoCloseable {
 
   /** What may be there before the first checkpoint. */
   private static final String FIRST_FILES =
-      "{run.lock,config.json,recipe.yaml,.config.json.new,metrics.jsonl,source.json,loss.png,"
+      "{run.lock,config.json,recipe.yaml,stages,.config.json.new,metrics.jsonl,source.json,loss.png,"
           + ".loss.png.new,.last.new,events.out.tfevents.*}";
 
   /** What a killed process left of files that it was writing. */
@@ -133,6 +135,16 @@ public final class RunDirectory implements AutoCloseable {
 
   public Path root() {
     return root;
+  }
+
+  /** Where the run of a stage is, or would be, whose end this run goes on from. */
+  public Path stage(int number) {
+    return root.resolve(STAGES).resolve("" + number);
+  }
+
+  private boolean hasStages() throws IOException {
+    Path stages = root.resolve(STAGES);
+    return Files.isDirectory(stages) && !holdsOnly(stages, "");
   }
 
   /** Where the checkpoint of a step is, or would be. */
@@ -223,7 +235,7 @@ public final class RunDirectory implements AutoCloseable {
   public void close() {
     boolean isHeld = lock.isOpen();
     try (lock) {
-      if (isHeld && !hasSaved()) {
+      if (isHeld && !hasSaved() && !hasStages()) {
         deleteAll(root, PARTS);
         deleteAll(root, FIRST_FILES);
         AtomicFiles.delete(root.resolve(CHECKPOINTS));
@@ -300,10 +312,10 @@ public final class RunDirectory implements AutoCloseable {
   public static final class ResumePolicy {
     private static final Pattern FREE =
         Pattern.compile(
-            "data\\.(train|validation)|evaluation\\.(sequences|target)|validation|training\\.(steps"
+            "(stages\\.\\d+\\.)?(data\\.(train|validation)|evaluation\\.(sequences|target)|validation|training\\.(steps"
                 + "|learningRate|learningRates(\\..*)?|schedule|warmupSteps|finalShare|clipNorm|labelSmoothing|zLoss"
                 + "|optimizer\\.weightDecay|evaluateEvery|evaluationBatches|patience|checkpointEvery"
-                + "|keepCheckpoints|logEvery|diagnosticsEvery|divergence|memoryCheck|memory|segmentLength|precision)");
+                + "|keepCheckpoints|logEvery|diagnosticsEvery|divergence|memoryCheck|memory|segmentLength|precision))");
 
     private ResumePolicy() {}
 
@@ -330,9 +342,21 @@ public final class RunDirectory implements AutoCloseable {
           String inner = path.isEmpty() ? key : path + "." + key;
           compare(inner, was.path(key), now.path(key), changed);
         }
+      } else if (isOfObjects(was) && isOfObjects(now) && was.size() == now.size()) {
+        for (int i = 0; i < now.size(); i++) {
+          compare(path + "." + i, was.get(i), now.get(i), changed);
+        }
       } else if (!same(was, now)) {
         changed.add(path + " was " + text(was) + " and is now " + text(now));
       }
+    }
+
+    private static boolean isOfObjects(JsonNode list) {
+      boolean holds = list.isArray();
+      for (JsonNode entry : list) {
+        holds &= entry.isObject();
+      }
+      return holds;
     }
 
     /** 1 and 1.0 are the same number, and a key without a value is as one that is not there. */
