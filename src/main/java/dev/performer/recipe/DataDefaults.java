@@ -64,7 +64,7 @@ final class DataDefaults {
         "data.train and data.validation make no sense with data.kind %s, which is made up";
     require(!isMade || !hasFiles, madeUp, own);
     boolean hasSizes = data.hasNonNull("exercise");
-    require(isMade || !hasSizes, "data.exercise needs data.kind copy or retrieval");
+    require(isMade || !hasSizes, "data.exercise needs data.kind copy or retrieval, or listops");
     boolean isOfBytes = ByteTokenizer.isNamed(data.path("vocabulary").asText(ByteTokenizer.NAME));
     boolean hasEnd = data.path("end").asBoolean() && isOfBytes;
     boolean hasEnds = data.path("begin").asBoolean() || hasEnd;
