@@ -2,9 +2,13 @@ package dev.performer.savedmodel;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.performer.data.NpyArray;
 import dev.performer.graph.TensorNames;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
 import dev.performer.model.ReferenceModel;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -26,8 +30,27 @@ class ExportedGraphTest {
   @ValueSource(strings = {"lm_relu", "lm_exact", "lm_softmax_favor", "bert_softmax_favor"})
   void suitsConverters(String name) {
     ReferenceModel model = ReferenceModel.proteinLm(name);
-    PerformerModels.write(model.config(), model.weights(), null, folder.resolve(name), false);
-    SavedModelDirectory directory = SavedModelDirectory.open(folder.resolve(name));
+    suitsConverters(model.config(), model.weights());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"constant", "token"})
+  void suitsThemWithGates(String gate) {
+    ReferenceModel model = ReferenceModel.proteinLm("lm_relu");
+    var config = model.config().with("attention.gate=" + gate);
+    Map<String, NpyArray> weights = new HashMap<>(model.weights());
+    Performer.shapes(config)
+        .forEach(
+            (name, shape) ->
+                weights.computeIfAbsent(
+                    name, n -> NpyArray.of(new float[(int) shape.size()], shape.asArray())));
+    suitsConverters(config, weights);
+  }
+
+  private void suitsConverters(PerformerConfig config, Map<String, NpyArray> weights) {
+    Path written = folder.resolve("model");
+    PerformerModels.write(config, weights, null, written, false);
+    SavedModelDirectory directory = SavedModelDirectory.open(written);
     var graph = directory.metaGraph().getGraphDef();
 
     // TensorFlow Lite looks for a variable's value under the name of its node.
@@ -39,7 +62,7 @@ class ExportedGraphTest {
                 assertThat(n.getAttrOrThrow("shared_name").getS().toStringUtf8())
                     .isEqualTo(n.getName()))
         .map(NodeDef::getName)
-        .containsExactlyInAnyOrderElementsOf(model.weights().keySet());
+        .containsExactlyInAnyOrderElementsOf(weights.keySet());
 
     for (FunctionDef function : graph.getLibrary().getFunctionList()) {
       var byName =
