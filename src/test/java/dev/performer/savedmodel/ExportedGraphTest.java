@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.performer.data.NpyArray;
 import dev.performer.graph.TensorNames;
+import dev.performer.model.FavorConversion;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.ReferenceModel;
@@ -30,12 +31,21 @@ class ExportedGraphTest {
   @ValueSource(strings = {"lm_relu", "lm_exact", "lm_softmax_favor", "bert_softmax_favor"})
   void suitsConverters(String name) {
     ReferenceModel model = ReferenceModel.proteinLm(name);
-    suitsConverters(model.config(), model.weights());
+    requireSuited(model.config(), model.weights());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"lm_exact", "bert_exact"})
+  void soDoWindows(String name) {
+    ReferenceModel model = ReferenceModel.proteinLm(name);
+    var banded = FavorConversion.defaults().window(8).sinks(List.of(0)).build();
+    var converted = new FavorConversion(banded, Set.of()).apply(model.config(), model.weights());
+    requireSuited(converted.config(), converted.weights());
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"constant", "token"})
-  void suitsThemWithGates(String gate) {
+  void soDoGates(String gate) {
     ReferenceModel model = ReferenceModel.proteinLm("lm_relu");
     var config = model.config().with("attention.gate=" + gate);
     Map<String, NpyArray> weights = new HashMap<>(model.weights());
@@ -44,13 +54,12 @@ class ExportedGraphTest {
             (name, shape) ->
                 weights.computeIfAbsent(
                     name, n -> NpyArray.of(new float[(int) shape.size()], shape.asArray())));
-    suitsConverters(config, weights);
+    requireSuited(config, weights);
   }
 
-  private void suitsConverters(PerformerConfig config, Map<String, NpyArray> weights) {
-    Path written = folder.resolve("model");
-    PerformerModels.write(config, weights, null, written, false);
-    SavedModelDirectory directory = SavedModelDirectory.open(written);
+  private void requireSuited(PerformerConfig config, Map<String, NpyArray> weights) {
+    PerformerModels.write(config, weights, null, folder.resolve("model"), false);
+    SavedModelDirectory directory = SavedModelDirectory.open(folder.resolve("model"));
     var graph = directory.metaGraph().getGraphDef();
 
     // TensorFlow Lite looks for a variable's value under the name of its node.
