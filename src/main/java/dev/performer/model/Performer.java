@@ -225,7 +225,8 @@ public final class Performer {
    * without dropout, with attention of the caller's. Tokens are what the model reads there: not
    * shifted.
    *
-   * @throws dev.performer.PerformerException if the model has a decoder or a class token
+   * @throws dev.performer.PerformerException if the model has a decoder, a class token or
+   *     embeddings that depend on the whole sequence
    */
   public Outputs applyPiece(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> positions, Mixing mixing) {
@@ -235,8 +236,10 @@ public final class Performer {
   /** The same with dropout. */
   Outputs applyPiece(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> positions, Mixing mixing, Dropout drop) {
-    boolean isWhole = decoder != null || config.classToken();
-    require(!isWhole, "a model with a decoder or a class token cannot run piece by piece");
+    boolean isWhole = decoder != null || config.classToken() || config.maskRescaling() != null;
+    String whole =
+        "a model with a decoder, a class token or maskRescaling cannot run piece by piece";
+    require(!isWhole, whole);
     var context = new Stack.Context(null, rotation(tf, positions), null, null, drop, mixing, null);
     int first = config.firstPosition();
     var at = first == 0 ? positions : tf.math.add(positions, tf.constant(first));
@@ -249,8 +252,10 @@ public final class Performer {
   }
 
   private Rotation rotation(Ops tf, Operand<TInt32> positions) {
-    boolean isRotary = config.positions().isRotary();
-    return isRotary ? Rotation.at(tf, positions, config.headSize(), config.rotaryScaling()) : null;
+    PerformerConfig c = config;
+    return c.positions().isRotary()
+        ? Rotation.at(tf, positions, c.headSize(), c.rotaryScaling(), c.rotaryFrequencies())
+        : null;
   }
 
   private Outputs outputs(

@@ -68,7 +68,8 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
   /** Arguments as of {@link Embeddings#apply}. */
   Pass apply(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> types, Operand<TInt32> at, Context context) {
-    Operand<TFloat32> embedded = embeddings.apply(tf, tokens, types, at, context.drop());
+    Operand<TFloat32> embedded =
+        embeddings.apply(tf, tokens, context.mask(), types, at, context.drop());
     List<Outputs.Layer> layers = new ArrayList<>();
     Operand<TFloat32> x = embedded;
     for (int i = 0; i < blocks.size(); i++) {

@@ -24,7 +24,7 @@ class RotaryScalingTest {
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
-      var rotation = Rotation.at(tf, tf.constant(positions), headSize, scaling);
+      var rotation = Rotation.at(tf, tf.constant(positions), headSize, scaling, null);
       try (var result = session.runner().fetch(rotation.sines()).run()) {
         return Tensors.floats(result.get(0));
       }
