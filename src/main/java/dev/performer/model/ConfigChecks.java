@@ -2,6 +2,7 @@ package dev.performer.model;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.model.PerformerConfig.Positions;
 import dev.performer.nn.RotaryScaling;
 import dev.performer.nn.RotaryScaling.Kind;
 
@@ -48,5 +49,36 @@ final class ConfigChecks {
     matrix("maxLength", 1L + maxLength, key + ".linformer.rank", rank);
     int exact = entry instanceof AttentionConfig.Favor favor ? favor.config().exactHeads() : 0;
     require(exact <= heads, "%s.exactHeads is %d, but there are %d heads", key, exact, heads);
+  }
+
+  static void entries(int entries, int layers) {
+    String message = "attention has %d entries for %d layers; give one, or one each";
+    require(entries == 1 || entries == layers, message, entries, layers);
+  }
+
+  /** A decoder stands where the task has one. @param isAlone whether no attention is given it */
+  static void decoder(Task task, int decoderLayers, boolean isAlone) {
+    boolean isPair = task.hasDecoder();
+    String pair = "task sequence-to-sequence";
+    require(!isPair || decoderLayers > 0, "%s needs decoderLayers above 0", pair);
+    require(isPair || decoderLayers <= 0, "decoderLayers needs %s; set it to 0", pair);
+    require(isPair || isAlone, "decoderAttention and crossAttention need %s", pair);
+  }
+
+  /** Of a decoder; null for the encoder's. */
+  static void decoderAttention(
+      AttentionConfig encoder, AttentionConfig own, AttentionConfig cross) {
+    if (own == null) {
+      encoder.withCausality(true); // or refuses
+    }
+    String message =
+        "reformer and attention with a window attend to their own sequence only; set crossAttention to another";
+    require((cross == null ? encoder : cross).takesOtherKeys(), message);
+  }
+
+  static void padding(Positions positions, Integer padId, boolean classToken) {
+    boolean skipsPadding = positions == Positions.LEARNED_BEHIND_PADDING;
+    String behind = "positions learned-behind-padding need padId, and no classToken";
+    require(!skipsPadding || padId != null && !classToken, behind);
   }
 }

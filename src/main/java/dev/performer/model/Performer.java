@@ -137,7 +137,7 @@ public final class Performer {
   }
 
   /** What names of variables of a layer's attention begin with. */
-  static String attentionOf(int layer) {
+  public static String attentionOf(int layer) {
     return "layer_" + layer + "/attention/";
   }
 

@@ -147,34 +147,22 @@ public record PerformerConfig(
     classes = task.hasNumbers() && classes == 0 ? 1 : classes;
     require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
     require(classes > 0 || classifierSizes.isEmpty(), "classifierSizes needs classes above 0");
-    boolean isPair = task.hasDecoder();
     boolean isAlone = decoderAttention == null && crossAttention == null;
-    String pair = "task sequence-to-sequence";
-    require(!isPair || decoderLayers > 0, "%s needs decoderLayers above 0", pair);
-    require(isPair || decoderLayers <= 0, "decoderLayers needs %s; set it to 0", pair);
-    require(isPair || isAlone, "decoderAttention and crossAttention need %s", pair);
+    ConfigChecks.decoder(task, decoderLayers, isAlone);
     boolean hasWhole = !classToken || !task.hasTokenLogits();
     require(hasWhole, "classToken needs a task without logits of tokens");
     ConfigChecks.rotary(positions.isRotary(), headSize, rotaryScaling);
-    boolean skipsPadding = positions == Positions.LEARNED_BEHIND_PADDING;
-    String behind = "positions learned-behind-padding need padId, and no classToken";
-    require(!skipsPadding || padId != null && !classToken, behind);
+    ConfigChecks.padding(positions, padId, classToken);
     require(headEpsilon == null || headEpsilon >= 0, "headEpsilon must be 0 or more");
-    int entries = attention.size();
-    String message = "attention has %d entries for %d layers; give one, or one each";
-    require(entries == 1 || entries == layers, message, entries, layers);
+    ConfigChecks.entries(attention.size(), layers);
     for (AttentionConfig entry : attention) {
       checked("attention", entry, heads, headSize, maxLength);
     }
     checked("decoderAttention", decoderAttention, heads, headSize, maxLength);
     checked("crossAttention", crossAttention, heads, headSize, maxLength);
-    if (isPair && decoderAttention == null) {
-      attention.get(0).withCausality(true); // or refuses
+    if (task.hasDecoder()) {
+      ConfigChecks.decoderAttention(attention.get(0), decoderAttention, crossAttention);
     }
-    var cross = crossAttention == null ? attention.get(0) : crossAttention;
-    String own =
-        "reformer and attention with a window attend to their own sequence only; set crossAttention to another";
-    require(!isPair || cross.takesOtherKeys(), own);
   }
 
   /**
