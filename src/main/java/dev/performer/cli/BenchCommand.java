@@ -117,7 +117,7 @@ final class BenchCommand extends PerformerCommand {
       names = "--attention",
       split = ",",
       description =
-          "exact, reformer, linformer, or kernels of FAVOR+, such as hyperbolic; hyperbolic+16 has a window of 16 keys on each side, and the first key as a sink.")
+          "exact, reformer, linformer, or kernels of FAVOR+; KERNEL+16 has a window of 16 keys on each side, and the first key as a sink.")
   private List<BenchmarkedAttention> attentions = BenchmarkedAttention.DEFAULTS;
 
   @Option(

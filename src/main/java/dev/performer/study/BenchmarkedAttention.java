@@ -65,7 +65,7 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline, int window)
 
   /**
    * Of {@code exact}, {@code reformer}, {@code linformer} or a kernel, in letters of any case; a
-   * kernel with a window of ±16 is {@code hyperbolic+16}.
+   * kernel with a window of ±16 is {@code KERNEL+16}.
    */
   @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   public static BenchmarkedAttention of(String name) {
