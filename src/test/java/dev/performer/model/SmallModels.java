@@ -24,7 +24,6 @@ final class SmallModels {
         "{task: masked-lm, %s}",
         "{preset: protein-lm, %s}",
         "{task: causal-lm, %s, attention: {kernel: relu, exactHeads: 1}}",
-        "{task: causal-lm, %s, attention: {kernel: sderf, features: 8, window: 3, sinks: [0]}}",
         "{task: causal-lm, %s, attention: {reformer: {buckets: 4, chunk: 4}}, dropout: {attention: 0.1}}",
         "{task: classification, %s, classes: 3, attention: {linformer: {rank: 3}}, dropout: {attention: 0.1}}",
         "{preset: kernel-encoder, %s, classes: 3, attention: {modelGarden: {numRandomFeatures: 8}}}",
