@@ -25,6 +25,8 @@ final class MaskReader {
       Set.of("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike");
   private static final Set<String> INPUTS = Set.of("Placeholder", "PlaceholderWithDefault");
   private static final double TOLERANCE = 1e-4;
+  private static final double FAR = 1e30; // in place of infinity
+  private static final double NOTHING = 1e-30; // weight of a key that is not seen
 
   private final GraphIndex index;
   private final Samples samples;
@@ -117,7 +119,7 @@ final class MaskReader {
     }
 
     boolean sees(int row, int query, int key) {
-      return weights[(row * queries + query) * keys + key] > 1e-30;
+      return weights[(row * queries + query) * keys + key] > NOTHING;
     }
 
     boolean isDead(int row, int query) {
@@ -126,7 +128,7 @@ final class MaskReader {
 
     boolean isTriangle() {
       for (int i = 0; i < weights.length; i++) {
-        if (weights[i] > 1e-30 != (i % keys <= i / keys % queries)) {
+        if (weights[i] > NOTHING != (i % keys <= i / keys % queries)) {
           return false;
         }
       }
@@ -135,7 +137,7 @@ final class MaskReader {
 
     boolean isWhole() {
       for (double weight : weights) {
-        if (!(weight > 1e-30)) {
+        if (!(weight > NOTHING)) {
           return false;
         }
       }
@@ -254,7 +256,7 @@ final class MaskReader {
       }
       if (!Double.isNaN(kept) && !Double.isNaN(other)) {
         factors.add(
-            new Factor(at.reference(), at.axes(), kept, Math.max(-1e30, Math.min(1e30, other))));
+            new Factor(at.reference(), at.axes(), kept, Math.max(-FAR, Math.min(FAR, other))));
       }
     }
   }
@@ -275,21 +277,22 @@ final class MaskReader {
         keeps[i] &= factor.keeps(values[i]);
       }
     }
+    for (int i = 0; i < keeps.length; i++) {
+      int row = i / seen.keys;
+      keeps[i] &= !mask.causal() || i % seen.keys <= row % seen.queries;
+      if (!seen.dead[row] && keeps[i] != (seen.weights[i] > NOTHING)) {
+        throw new NoMatch("its mask is not one of keys, causal or not");
+      }
+    }
     for (int r = 0; r < seen.dead.length; r++) {
       double sum = 0;
-      for (int k = 0; k < seen.keys; k++) {
-        int i = r * seen.keys + k;
-        keeps[i] &= !mask.causal() || k <= r % seen.queries;
+      for (int i = r * seen.keys; i < (r + 1) * seen.keys; i++) {
         sum += keeps[i] ? Math.exp(scale * raw[i]) : 0;
       }
-      for (int k = 0; k < seen.keys && !seen.dead[r]; k++) {
-        int i = r * seen.keys + k;
+      for (int i = r * seen.keys; i < (r + 1) * seen.keys && !seen.dead[r]; i++) {
         double expected = keeps[i] ? Math.exp(scale * raw[i]) / sum : 0;
         if (!(Math.abs(expected - seen.weights[i]) < TOLERANCE)) {
-          throw new NoMatch(
-              seen.weights[i] > 1e-30 && keeps[i]
-                  ? "its weights are no softmax of scaled products: a bias is added, or they are changed"
-                  : "its mask is not one of keys, causal or not");
+          throw new NoMatch("a bias is added to its products, or its weights are changed");
         }
       }
     }
