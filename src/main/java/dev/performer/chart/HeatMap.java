@@ -8,12 +8,8 @@ import java.awt.Graphics2D;
 import java.awt.RenderingHints;
 import java.awt.geom.AffineTransform;
 import java.awt.image.BufferedImage;
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.stream.IntStream;
-import javax.imageio.ImageIO;
 
 /**
  * A matrix as a picture: white is 0, and the darkest blue its largest magnitude, on a scale of
@@ -68,13 +64,7 @@ public record HeatMap(String title, float[] values, List<String> rows, List<Stri
       }
     }
     brush.dispose();
-    ByteArrayOutputStream out = new ByteArrayOutputStream();
-    try {
-      ImageIO.write(image, "png", out);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e); // into memory
-    }
-    return out.toByteArray();
+    return Png.encoded(image);
   }
 
   private static int longest(List<List<HeatMap>> grid) {

@@ -70,9 +70,14 @@ final class Png {
       left += image.getWidth();
     }
     brush.dispose();
+    return encoded(all);
+  }
+
+  /** The file of a picture. */
+  static byte[] encoded(BufferedImage image) {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     try {
-      ImageIO.write(all, "png", out);
+      ImageIO.write(image, "png", out);
     } catch (IOException e) {
       throw new UncheckedIOException(e); // into memory
     }

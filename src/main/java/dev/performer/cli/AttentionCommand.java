@@ -7,7 +7,6 @@ import dev.performer.pipeline.AttentionMap;
 import dev.performer.pipeline.AttentionMaps;
 import dev.performer.pipeline.AttentionReport;
 import dev.performer.pipeline.Model;
-import dev.performer.pipeline.TokenInput;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -35,37 +34,10 @@ import picocli.CommandLine.Option;
       "  ./performer attention MODEL --inputs long.txt --length 16384 --rows 0,-1 --output rows.npz"
     })
 final class AttentionCommand extends PerformerCommand.OnModel {
-  @Option(
-      names = {"--inputs", "--data"},
-      required = true,
-      paramLabel = "X",
-      description =
-          "FASTA, .txt, .csv, .tsv, .parquet or an .npz with token ids 'tokens' [N, L]; a folder of these, or a pattern in quotes. May be given several times.")
-  private List<Path> inputs;
-
-  @Option(
-      names = "--text-column",
-      paramLabel = "NAME",
-      description = "Of a table (default: sequence, text or tokens).")
-  private String text;
-
-  @Option(
-      names = "--id-column",
-      paramLabel = "NAME",
-      description = "Of a table (default: id, else rows have numbers).")
-  private String id;
-
-  @Option(
-      names = "--length",
-      paramLabel = "L",
-      description =
-          "Tokens of a sequence at most; longer ones are cropped (default: "
-              + TokenInput.DEFAULT_LENGTH
-              + ", or what the model takes if that is less).")
-  private Integer length;
+  @Mixin private SharedOptions.Sequences sequences;
 
   @Option(names = "--sequences", paramLabel = "N", description = "How many (default: 1).")
-  private int sequences = 1;
+  private int count = 1;
 
   @Option(names = "--top", paramLabel = "K", description = "Sources of a query (default: 5).")
   private int top = AttentionMaps.Options.DEFAULT.top();
@@ -97,16 +69,17 @@ final class AttentionCommand extends PerformerCommand.OnModel {
 
   @Override
   public Integer call() {
-    boolean isSound = sequences >= 1 && top >= 1 && (length == null || length >= 1);
+    boolean isSound = count >= 1 && top >= 1 && (sequences.length == null || sequences.length >= 1);
     requireUsage(isSound, "--sequences, --top and --length must be at least 1");
-    var columns = new RowSource.Columns(text, id, List.of(), List.of());
+    var columns = sequences.columns(List.of());
+    List<Path> inputs = sequences.inputs;
     Set<Integer> some = layers == null ? Set.of() : SharedOptions.layers(layers);
-    var options = new AttentionMaps.Options(top, some, rows, length);
+    var options = new AttentionMaps.Options(top, some, rows, sequences.length);
     Model opened = Model.open(model, tensors.given());
     List<AttentionMap> maps = new ArrayList<>();
     try (var all = AttentionMaps.load(opened, options, RowSource.isIds(inputs, columns))) {
       all.input().notes().forEach(System.err::println);
-      var read = all.read(inputs, columns, sequences);
+      var read = all.read(inputs, columns, count);
       read.report().ifPresent(line -> System.err.println(read.source() + ": " + line));
       for (int i = 0; i < read.names().size(); i++) {
         maps.add(all.of(read.names().get(i), read.ids().get(i)));

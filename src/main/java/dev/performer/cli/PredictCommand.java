@@ -69,7 +69,7 @@ final class PredictCommand extends PerformerCommand.OnModel {
   @Override
   public Integer call() {
     long start = System.nanoTime();
-    Path first = data.inputs.get(0);
+    Path first = data.inputs().get(0);
     String name = first.getFileName().toString().toLowerCase(Locale.ROOT);
     String unnamed =
         "%s: a .npy has no name; put the array in an .npz, numpy.savez('X.npz', name=array)";

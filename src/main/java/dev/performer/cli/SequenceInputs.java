@@ -9,37 +9,19 @@ import dev.performer.data.RowSource;
 import dev.performer.pipeline.BatchJob;
 import dev.performer.pipeline.BatchProgress;
 import dev.performer.pipeline.RowModel;
-import dev.performer.pipeline.TokenInput;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The rows that a command works on, how they run, and where the results go. */
 final class SequenceInputs {
   private static final BatchJob.Options USUAL = BatchJob.Options.DEFAULT;
 
-  @Option(
-      names = {"--inputs", "--data"},
-      required = true,
-      paramLabel = "X",
-      description =
-          "X.fasta(.gz), X.txt with one sequence or text a line, X.csv, X.tsv or X.parquet with a column sequence or text (or, in Parquet, lists of token ids, tokens), or X.npz with token ids 'tokens' [N, L]; a folder of these, or a pattern in quotes. May be given several times.")
-  List<Path> inputs;
-
-  @Option(
-      names = "--text-column",
-      paramLabel = "NAME",
-      description = "Of a table (default: sequence, text or tokens).")
-  private String text;
-
-  @Option(
-      names = "--id-column",
-      paramLabel = "NAME",
-      description = "Of a table (default: id, else rows have numbers).")
-  private String id;
+  @Mixin private SharedOptions.Sequences given;
 
   @Option(
       names = "--keep-columns",
@@ -47,15 +29,6 @@ final class SequenceInputs {
       paramLabel = "NAME",
       description = "Columns of a table that stand beside the results.")
   private List<String> kept = List.of();
-
-  @Option(
-      names = "--length",
-      paramLabel = "L",
-      description =
-          "Tokens of a sequence at most; longer ones are cropped (default: "
-              + TokenInput.DEFAULT_LENGTH
-              + ", or what the model takes if that is less).")
-  private Integer length;
 
   @Option(names = "--batch", paramLabel = "N", description = "Sequences that run together at most.")
   Integer batch;
@@ -81,7 +54,7 @@ final class SequenceInputs {
 
   /** Checks what a user may have mistyped, before anything runs; names of others are .npz. */
   void requireSound(Path target, boolean isNamed) {
-    boolean isSound = (length == null || length >= 1) && (batch == null || batch >= 1);
+    boolean isSound = (given.length == null || given.length >= 1) && (batch == null || batch >= 1);
     requireUsage(isSound, "--length and --batch must be at least 1");
     boolean isWindow = batchTokens >= 1 && window >= 1;
     requireUsage(isWindow, "--batch-tokens and --window must be at least 1");
@@ -90,31 +63,36 @@ final class SequenceInputs {
     String unknown =
         "--output is written as .npz, .csv, .tsv or .parquet; give a name that ends so, not %s";
     requireUsage(isKnown, unknown, target);
-    inputs.stream()
+    given.inputs.stream()
         .filter(place -> Files.exists(place) || !place.toString().matches(".*[*?\\[{].*"))
         .forEach(DataFile::require);
   }
 
+  /** Files, folders and patterns. */
+  List<Path> inputs() {
+    return given.inputs;
+  }
+
   /** Whether token ids come, not texts. */
   boolean isIds() {
-    return RowSource.isIds(inputs, columns());
+    return RowSource.isIds(given.inputs, columns());
   }
 
   /** Whether an option is given that is for rows alone. */
   boolean isOfRows() {
-    return inputs.size() > 1 || resume || skipBad || batch != null || !kept.isEmpty();
+    return given.inputs.size() > 1 || resume || skipBad || batch != null || !kept.isEmpty();
   }
 
   private RowSource.Columns columns() {
-    return new RowSource.Columns(text, id, kept, List.of());
+    return given.columns(kept);
   }
 
   /** The job; stderr gets the notes on the model. */
   BatchJob job(RowModel rows, Path target) {
-    BatchJob job = BatchJob.of(rows, inputs, columns()).withOutput(target);
+    BatchJob job = BatchJob.of(rows, given.inputs, columns()).withOutput(target);
     if (rows.input() != null) {
       rows.input().notes().forEach(System.err::println);
-      job = length == null ? job : job.withLength(length);
+      job = given.length == null ? job : job.withLength(given.length);
     }
     int most = batch == null ? USUAL.batch() : batch;
     var options = USUAL.withBatch(most, batchTokens).withWindow(window);

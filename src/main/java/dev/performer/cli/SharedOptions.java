@@ -9,6 +9,7 @@ import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection;
 import dev.performer.data.BatchSize;
 import dev.performer.data.Batching;
+import dev.performer.data.RowSource;
 import dev.performer.data.Tokenizer;
 import dev.performer.model.FavorConversion;
 import dev.performer.model.InterpolatedPositions;
@@ -17,6 +18,7 @@ import dev.performer.pipeline.Converter;
 import dev.performer.pipeline.Converter.CalibrationData;
 import dev.performer.pipeline.ModelOptions;
 import dev.performer.pipeline.SequenceBatching;
+import dev.performer.pipeline.TokenInput;
 import dev.performer.recipe.RecipeData;
 import dev.performer.savedmodel.ModelCard;
 import java.nio.file.Path;
@@ -50,6 +52,43 @@ final class SharedOptions {
 
     @Option(names = "--debug-numerics", description = "Find the op whose number is not finite.")
     boolean debugNumerics;
+  }
+
+  /** Sequences or texts of a user's files. */
+  static final class Sequences {
+    @Option(
+        names = {"--inputs", "--data"},
+        required = true,
+        paramLabel = "X",
+        description =
+            "X.fasta(.gz), X.txt with one sequence or text a line, X.csv, X.tsv or X.parquet with a column sequence or text (or, in Parquet, lists of token ids, tokens), or X.npz with token ids 'tokens' [N, L]; a folder of these, or a pattern in quotes. May be given several times.")
+    List<Path> inputs;
+
+    @Option(
+        names = "--text-column",
+        paramLabel = "NAME",
+        description = "Of a table (default: sequence, text or tokens).")
+    private String text;
+
+    @Option(
+        names = "--id-column",
+        paramLabel = "NAME",
+        description = "Of a table (default: id, else rows have numbers).")
+    private String id;
+
+    @Option(
+        names = "--length",
+        paramLabel = "L",
+        description =
+            "Tokens of a sequence at most; longer ones are cropped (default: "
+                + TokenInput.DEFAULT_LENGTH
+                + ", or what the model takes if that is less).")
+    Integer length;
+
+    /** Which columns of a table are read, some of them only to stand beside the results. */
+    RowSource.Columns columns(List<String> kept) {
+      return new RowSource.Columns(text, id, kept, List.of());
+    }
   }
 
   /** How attention is estimated; null where it is not given. */

@@ -2,8 +2,10 @@ package dev.performer.model;
 
 import static dev.performer.PerformerException.require;
 
+import dev.performer.model.PerformerConfig.Positions;
 import dev.performer.nn.RotaryScaling;
 import dev.performer.nn.RotaryScaling.Kind;
+import java.util.List;
 
 /** Checks of single keys of a {@link PerformerConfig}, whose errors name the key. */
 final class ConfigChecks {
@@ -33,12 +35,28 @@ final class ConfigChecks {
     require(isToken, "key %s is %d, but tokens go from 0 to %d", key, value, vocabularySize - 1);
   }
 
-  static void rotary(boolean isRotary, int headSize, RotaryScaling scaling) {
+  static void rotary(
+      boolean isRotary, int headSize, RotaryScaling scaling, List<Double> frequencies) {
     boolean isOdd = isRotary && headSize % 2 != 0;
     require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
     require(isRotary || scaling == null, "rotaryScaling needs positions: rotary");
     boolean hasSlow = scaling == null || scaling.kind() != Kind.NTK || headSize > 2;
     require(hasSlow, "rotaryScaling ntk needs a headSize of at least 4, not %d", headSize);
+    require(isRotary || frequencies == null, "rotaryFrequencies need positions: rotary");
+    String half = "rotaryFrequencies must be headSize / 2 = %d positive numbers";
+    boolean fits =
+        frequencies == null
+            || frequencies.size() == headSize / 2
+                && frequencies.stream().allMatch(f -> f > 0 && Double.isFinite(f));
+    require(fits, half, headSize / 2);
+  }
+
+  static void rescaling(MaskRescaling of, Task task, boolean classToken, int vocabularySize) {
+    token("maskRescaling.token", of == null ? null : of.token(), vocabularySize);
+    boolean isWhole = task != Task.CAUSAL_LM && !task.hasDecoder() && !classToken;
+    String sees =
+        "maskRescaling counts masks of a whole sequence: not in causal-lm, sequence-to-sequence or with a classToken";
+    require(of == null || isWhole, sees);
   }
 
   /** An attention entry; null is none. */
@@ -48,5 +66,36 @@ final class ConfigChecks {
     matrix("maxLength", 1L + maxLength, key + ".linformer.rank", rank);
     int exact = entry instanceof AttentionConfig.Favor favor ? favor.config().exactHeads() : 0;
     require(exact <= heads, "%s.exactHeads is %d, but there are %d heads", key, exact, heads);
+  }
+
+  static void entries(int entries, int layers) {
+    String message = "attention has %d entries for %d layers; give one, or one each";
+    require(entries == 1 || entries == layers, message, entries, layers);
+  }
+
+  /** A decoder stands where the task has one. @param isAlone whether no attention is given it */
+  static void decoder(Task task, int decoderLayers, boolean isAlone) {
+    boolean isPair = task.hasDecoder();
+    String pair = "task sequence-to-sequence";
+    require(!isPair || decoderLayers > 0, "%s needs decoderLayers above 0", pair);
+    require(isPair || decoderLayers <= 0, "decoderLayers needs %s; set it to 0", pair);
+    require(isPair || isAlone, "decoderAttention and crossAttention need %s", pair);
+  }
+
+  /** Of a decoder; null for the encoder's. */
+  static void decoderAttention(
+      AttentionConfig encoder, AttentionConfig own, AttentionConfig cross) {
+    if (own == null) {
+      encoder.withCausality(true); // or refuses
+    }
+    String message =
+        "reformer and attention with a window attend to their own sequence only; set crossAttention to another";
+    require((cross == null ? encoder : cross).takesOtherKeys(), message);
+  }
+
+  static void padding(Positions positions, Integer padId, boolean classToken) {
+    boolean skipsPadding = positions == Positions.LEARNED_BEHIND_PADDING;
+    String behind = "positions learned-behind-padding need padId, and no classToken";
+    require(!skipsPadding || padId != null && !classToken, behind);
   }
 }

@@ -49,6 +49,9 @@ import java.util.stream.Stream;
  * @param attentionBias whether the dense layers around attention have biases
  * @param positions how a token knows its position
  * @param rotaryScaling of rotary positions, for longer sequences; null for none
+ * @param rotaryFrequencies radians by which each pair of a head turns from a position to the next,
+ *     D/2 numbers; null for 10000^(−2i/D)
+ * @param maskRescaling of embeddings, by how many tokens are masked; null for none
  * @param shiftBos token that the model itself puts in front while it drops the last one, so that
  *     logits at l come from tokens before l, as Google's FlaxLM does; null for no shift. In
  *     sequence to sequence it is the decoder's tokens that are shifted
@@ -86,6 +89,8 @@ public record PerformerConfig(
     boolean attentionBias,
     Positions positions,
     @JsonInclude(NON_NULL) RotaryScaling rotaryScaling,
+    @JsonInclude(NON_NULL) List<Double> rotaryFrequencies,
+    @JsonInclude(NON_NULL) MaskRescaling maskRescaling,
     Integer shiftBos,
     Integer padId,
     boolean classToken,
@@ -147,34 +152,24 @@ public record PerformerConfig(
     classes = task.hasNumbers() && classes == 0 ? 1 : classes;
     require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
     require(classes > 0 || classifierSizes.isEmpty(), "classifierSizes needs classes above 0");
-    boolean isPair = task.hasDecoder();
     boolean isAlone = decoderAttention == null && crossAttention == null;
-    String pair = "task sequence-to-sequence";
-    require(!isPair || decoderLayers > 0, "%s needs decoderLayers above 0", pair);
-    require(isPair || decoderLayers <= 0, "decoderLayers needs %s; set it to 0", pair);
-    require(isPair || isAlone, "decoderAttention and crossAttention need %s", pair);
+    ConfigChecks.decoder(task, decoderLayers, isAlone);
     boolean hasWhole = !classToken || !task.hasTokenLogits();
     require(hasWhole, "classToken needs a task without logits of tokens");
-    ConfigChecks.rotary(positions.isRotary(), headSize, rotaryScaling);
-    boolean skipsPadding = positions == Positions.LEARNED_BEHIND_PADDING;
-    String behind = "positions learned-behind-padding need padId, and no classToken";
-    require(!skipsPadding || padId != null && !classToken, behind);
+    rotaryFrequencies = rotaryFrequencies == null ? null : List.copyOf(rotaryFrequencies);
+    ConfigChecks.rotary(positions.isRotary(), headSize, rotaryScaling, rotaryFrequencies);
+    ConfigChecks.rescaling(maskRescaling, task, classToken, vocabularySize);
+    ConfigChecks.padding(positions, padId, classToken);
     require(headEpsilon == null || headEpsilon >= 0, "headEpsilon must be 0 or more");
-    int entries = attention.size();
-    String message = "attention has %d entries for %d layers; give one, or one each";
-    require(entries == 1 || entries == layers, message, entries, layers);
+    ConfigChecks.entries(attention.size(), layers);
     for (AttentionConfig entry : attention) {
       checked("attention", entry, heads, headSize, maxLength);
     }
     checked("decoderAttention", decoderAttention, heads, headSize, maxLength);
     checked("crossAttention", crossAttention, heads, headSize, maxLength);
-    if (isPair && decoderAttention == null) {
-      attention.get(0).withCausality(true); // or refuses
+    if (task.hasDecoder()) {
+      ConfigChecks.decoderAttention(attention.get(0), decoderAttention, crossAttention);
     }
-    var cross = crossAttention == null ? attention.get(0) : crossAttention;
-    String own =
-        "reformer and attention with a window attend to their own sequence only; set crossAttention to another";
-    require(!isPair || cross.takesOtherKeys(), own);
   }
 
   /**

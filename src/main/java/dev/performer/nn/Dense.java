@@ -159,13 +159,7 @@ public record Dense(
       Operand<TFloat32> matrix = of.get(1);
       var rows =
           batched
-              ? tf.scope()
-                  .opBuilder("BatchMatMulV2", "BatchMatMulV2")
-                  .addInput(dy.asOutput())
-                  .addInput(matrix.asOutput())
-                  .setAttr("adj_y", true)
-                  .build()
-                  .<TFloat32>output(0)
+              ? Algebra.of(tf, dy).productTransposed(dy, matrix)
               : tf.linalg.matMul(dy, matrix, MatMul.transposeB(true)); // [rows, K]
       var kernel = tf.linalg.matMul(of.get(0), dy, MatMul.transposeA(true)); // [K, N]
       return of.size() == 2 ? List.of(rows, kernel) : List.of(rows, kernel, tf.nn.biasAddGrad(dy));

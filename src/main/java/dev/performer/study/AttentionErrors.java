@@ -8,6 +8,7 @@ import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
 import dev.performer.data.NpyArray;
+import dev.performer.model.Performer;
 import dev.performer.model.Performer.Outputs;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.HeadCalibration;
@@ -45,7 +46,7 @@ public record AttentionErrors(PerformerConfig model, Map<String, NpyArray> weigh
 
     /** As the weights of a model have it. */
     static Trial stored(FavorConfig favor, int layer, Map<String, NpyArray> weights) {
-      String name = "layer_" + layer + "/attention/";
+      String name = Performer.attentionOf(layer);
       NpyArray projection = weights.get(name + "projection");
       Map<String, NpyArray> calibration =
           HeadCalibration.names().stream()

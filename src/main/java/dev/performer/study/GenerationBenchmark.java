@@ -10,13 +10,9 @@ import dev.performer.chart.Chart.Layout;
 import dev.performer.chart.Chart.Legend;
 import dev.performer.chart.Chart.Line;
 import dev.performer.chart.Chart.Scale;
-import dev.performer.data.NpyArray;
-import dev.performer.graph.Tensors;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
-import dev.performer.savedmodel.PerformerSignatures;
 import dev.performer.savedmodel.SavedModelDirectory;
-import dev.performer.savedmodel.SavedModelPredictor;
 import dev.performer.savedmodel.ServingForm;
 import dev.performer.savedmodel.ServingGraph;
 import dev.performer.serving.TokenSteps;
@@ -24,7 +20,6 @@ import dev.performer.study.TrainingBenchmark.Compute;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -33,9 +28,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
-import org.tensorflow.Result;
-import org.tensorflow.Tensor;
-import org.tensorflow.proto.RunMetadata;
 
 /**
  * Generation token by token, by the recurrent form, alone and of many texts at a time, against
@@ -51,10 +43,10 @@ public record GenerationBenchmark(
   /** So many that a quarter differs measurably from another. */
   private static final int LEAST_TOKENS = 16;
 
-  private static final int QUARTERS = 4;
+  static final int QUARTERS = 4;
 
   /** So many times the rows, at the beginning of texts. */
-  private static final int MORE = 16;
+  static final int MORE = 16;
 
   /** Checks lengths. */
   public GenerationBenchmark {
@@ -212,24 +204,24 @@ public record GenerationBenchmark(
       return Math.min(TokenSteps.TURN, Collections.max(lengths) / QUARTERS);
     }
 
-    private int tokensOfRun() {
+    int tokensOfRun() {
       return tokensOfRun(lengths);
     }
 
-    private String quarter(int number) {
+    String quarter(int number) {
       return tokensOfRun() + " tokens, quarter " + (number + 1);
     }
 
-    private String more() {
+    String more() {
       return tokensOfRun() + " tokens of " + size.batch() * MORE + " rows";
     }
 
-    private static String again(int length) {
+    static String again(int length) {
       return "prefix of " + length;
     }
 
     /** Where a quarter begins, in tokens. */
-    private int begin(int quarter) {
+    int begin(int quarter) {
       return quarter * tokens() / QUARTERS;
     }
 
@@ -303,118 +295,9 @@ public record GenerationBenchmark(
           ServingGraph.export(SavedModelDirectory.open(model), form, narrow);
           model = narrow;
         }
-        return new Opened(this, TokenSteps.open(model));
+        return new GenerationWork(this, TokenSteps.open(model));
       } finally {
         AtomicFiles.discard(folder);
-      }
-    }
-  }
-
-  /** A model and the texts that grow. */
-  private static final class Opened implements InTurns.Open {
-    private final TokenSteps steps;
-    private final List<Growing> growing = new ArrayList<>();
-    private final Map<String, InTurns.Work> work = new LinkedHashMap<>();
-
-    Opened(Case of, TokenSteps steps) {
-      this.steps = steps;
-      int batch = of.size.batch();
-      for (int q = 0; q < QUARTERS; q++) {
-        add(of.quarter(q), new Growing(of, batch, of.begin(q), of.begin(q + 1)));
-      }
-      add(of.more(), new Growing(of, batch * MORE, 0, of.begin(1)));
-      of.lengths.forEach(l -> work.put(Case.again(l), new Again(steps.model(), batch, l)));
-    }
-
-    private void add(String name, Growing texts) {
-      growing.add(texts);
-      work.put(name, texts);
-    }
-
-    @Override
-    public Map<String, InTurns.Work> work() {
-      return work;
-    }
-
-    @Override
-    public void close() {
-      growing.forEach(Growing::close);
-      steps.close();
-    }
-
-    /** Texts that grow from one length to another, again and again. */
-    private final class Growing implements InTurns.Work {
-      private final int rows;
-      private final int from;
-      private final int to;
-      private final int tokens;
-      private TokenSteps.Texts texts;
-      private int length;
-
-      Growing(Case of, int rows, int from, int to) {
-        this.rows = rows;
-        this.from = Math.max(1, from);
-        this.to = to;
-        tokens = Math.min(of.tokensOfRun(), to - this.from);
-      }
-
-      private void begin() {
-        if (texts == null || length + tokens > to) {
-          close();
-          texts = steps.texts(rows, from);
-          length = from;
-        }
-        length += tokens;
-      }
-
-      @Override
-      public void run() {
-        begin();
-        for (int i = 0; i < tokens; i++) {
-          texts.step();
-        }
-      }
-
-      @Override
-      public RunMetadata traced() {
-        begin();
-        return texts.traced(tokens);
-      }
-
-      private void close() {
-        if (texts != null) {
-          texts.close();
-        }
-      }
-    }
-  }
-
-  /** The parallel form on rows of one length. */
-  private record Again(SavedModelPredictor model, int rows, int length) implements InTurns.Work {
-    private static final String SIGNATURE = "serving_default";
-
-    private int[] tokens() {
-      int[] tokens = new int[Math.multiplyExact(rows, length)];
-      Arrays.fill(tokens, 1);
-      return tokens;
-    }
-
-    @Override
-    public void run() {
-      var batch = NpyArray.of(tokens(), rows, length); // [B, L]
-      model.predict(SIGNATURE, Map.of(PerformerSignatures.TOKENS, batch));
-    }
-
-    @Override
-    public RunMetadata traced() {
-      var signature = model.directory().signature(SIGNATURE);
-      try (Tensor batch = Tensors.of(tokens(), rows, length)) {
-        var runner = model.session().runner().setOptions(TimedGraph.TRACE);
-        runner.feed(signature.input(PerformerSignatures.TOKENS).tensor(), batch);
-        signature.outputs().values().forEach(output -> runner.fetch(output.tensor()));
-        try (Result result = runner.runAndFetchMetadata()) {
-          return result.getMetadata().orElseThrow();
-        }
       }
     }
   }

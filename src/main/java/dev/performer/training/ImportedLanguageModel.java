@@ -179,7 +179,6 @@ public final class ImportedLanguageModel {
   /**
    * The language model of a card with its loss, in the form in which a loop trains it.
    *
-   * @param variables as they are trained
    * @param evaluated the same model as it is evaluated
    * @param config how the model is built; empty if that is unknown
    * @throws PerformerException if it cannot be trained in this form

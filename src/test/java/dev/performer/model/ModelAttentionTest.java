@@ -153,6 +153,7 @@ class ModelAttentionTest {
       strings = {
         "{task: masked-lm, %s}",
         "{task: causal-lm, %s, attention: {kernel: relu, exactHeads: 1}}",
+        "{task: causal-lm, %s, attention: {kernel: relu, gate: token, exactHeads: 1}}",
         "{task: masked-lm, %s, attention: {reformer: {buckets: 2, chunk: 3}}}",
         "{task: masked-lm, %s, attention: {linformer: {rank: 3}}}",
         "{preset: bert, %s}",
@@ -169,7 +170,7 @@ class ModelAttentionTest {
       for (int layer = 0; layer < 2; layer++) {
         Outputs.Layer of = built.out().layers().get(layer);
         Operand<TInt32> all = run.tf.constant(new int[] {0, 1, 2, 3, 4, 5, 6});
-        var given = new Projected(of.queries(), of.keys(), null);
+        var given = new Projected(of.queries(), of.keys(), null, of.logGates());
         HeadMixer mixer = run.performer.attention(layer).mixer();
         Operand<TFloat32> map =
             mixer.weights(run.tf, given, built.out().mask(), all, new ArrayList<>());
@@ -186,7 +187,7 @@ class ModelAttentionTest {
             mixer
                 .mix(
                     run.tf,
-                    new Projected(of.queries(), of.keys(), unit),
+                    new Projected(of.queries(), of.keys(), unit, of.logGates()),
                     built.out().mask(),
                     Dropout.none())
                 .rest();

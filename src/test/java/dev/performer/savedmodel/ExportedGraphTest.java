@@ -2,9 +2,14 @@ package dev.performer.savedmodel;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.performer.data.NpyArray;
 import dev.performer.graph.TensorNames;
+import dev.performer.model.FavorConversion;
+import dev.performer.model.Performer;
+import dev.performer.model.PerformerConfig;
 import dev.performer.model.ReferenceModel;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -26,8 +31,35 @@ class ExportedGraphTest {
   @ValueSource(strings = {"lm_relu", "lm_exact", "lm_softmax_favor", "bert_softmax_favor"})
   void suitsConverters(String name) {
     ReferenceModel model = ReferenceModel.proteinLm(name);
-    PerformerModels.write(model.config(), model.weights(), null, folder.resolve(name), false);
-    SavedModelDirectory directory = SavedModelDirectory.open(folder.resolve(name));
+    requireSuited(model.config(), model.weights());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"lm_exact", "bert_exact"})
+  void soDoWindows(String name) {
+    ReferenceModel model = ReferenceModel.proteinLm(name);
+    var banded = FavorConversion.defaults().window(8).sinks(List.of(0)).build();
+    var converted = new FavorConversion(banded, Set.of()).apply(model.config(), model.weights());
+    requireSuited(converted.config(), converted.weights());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"constant", "token"})
+  void soDoGates(String gate) {
+    ReferenceModel model = ReferenceModel.proteinLm("lm_relu");
+    var config = model.config().with("attention.gate=" + gate);
+    Map<String, NpyArray> weights = new HashMap<>(model.weights());
+    Performer.shapes(config)
+        .forEach(
+            (name, shape) ->
+                weights.computeIfAbsent(
+                    name, n -> NpyArray.of(new float[(int) shape.size()], shape.asArray())));
+    requireSuited(config, weights);
+  }
+
+  private void requireSuited(PerformerConfig config, Map<String, NpyArray> weights) {
+    PerformerModels.write(config, weights, null, folder.resolve("model"), false);
+    SavedModelDirectory directory = SavedModelDirectory.open(folder.resolve("model"));
     var graph = directory.metaGraph().getGraphDef();
 
     // TensorFlow Lite looks for a variable's value under the name of its node.
@@ -39,7 +71,7 @@ class ExportedGraphTest {
                 assertThat(n.getAttrOrThrow("shared_name").getS().toStringUtf8())
                     .isEqualTo(n.getName()))
         .map(NodeDef::getName)
-        .containsExactlyInAnyOrderElementsOf(model.weights().keySet());
+        .containsExactlyInAnyOrderElementsOf(weights.keySet());
 
     for (FunctionDef function : graph.getLibrary().getFunctionList()) {
       var byName =

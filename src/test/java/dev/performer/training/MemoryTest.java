@@ -31,6 +31,7 @@ import org.tensorflow.Session;
 class MemoryTest {
   private static final double TOLERANCE = 1e-5;
   private static final int RATE = 10_000;
+  private static final double DIFFERENCE = 0.003;
 
   @TempDir Path temporary;
 
@@ -124,6 +125,7 @@ class MemoryTest {
             + " training.labelSmoothing=0.1 training.zLoss=1e-3 training.accumulate=2"
             + " model.tiedOutput=true",
         "model.attention={kernel: elu} model.shiftBos=1",
+        "model.layers=2 model.attention={kernel: hyperbolic, features: 8, gate: token}",
       })
   void segmentsGiveTheStepsOfThePlainForm(String settings) {
     int[] lengths = {5, 9, 32};
@@ -141,6 +143,41 @@ class MemoryTest {
     String settings = "model.dropout={residual: 0.1, mlp: 0.2, embeddings: 0.1}";
     Step found = steps(recipe(settings, "training.memory=segments"), 32).get(0);
     requireAlike(found, steps(recipe(settings), 32).get(0));
+  }
+
+  /** Segments drop other elements than the plain form, so it is differences that tell. */
+  @Test
+  void gradientsAreOfTheVeryMasksThatMadeTheLoss() {
+    String settings =
+        "model.layers=2 model.attention={kernel: softmax, features: 8}"
+            + " model.dropout={residual: 0.2, mlp: 0.2, embeddings: 0.2}";
+    Recipe recipe =
+        recipe(
+            settings,
+            "training.memory=segments",
+            "training.segmentLength=5",
+            "training.clipNorm=0");
+    try (Graph graph = new Graph();
+        Session session = TrainerStep.session(graph, false);
+        BatchSource source =
+            TokenBatchSource.training(
+                recipe.data().batches(recipe.batchSize(), 1).train(), recipe.objective(), 1)) {
+      Trainable model = RecipeTraining.of(recipe).trainable(graph, Map.of());
+      TrainerStep step = TrainerStep.of(model, recipe.training());
+      List<LabelledBatch> batch = List.of(source.next());
+      double[] losses = new double[2];
+      Interval[] here = new Interval[2];
+      for (int side = 0; side < 2; side++) {
+        model.initializer().accept(session);
+        step.optimizer().initializer().accept(session);
+        here[side] = step.run(session, batch, 0, side == 0 ? -DIFFERENCE : DIFFERENCE);
+        losses[side] = step.run(session, batch, 0, 0).loss();
+      }
+      assertThat(here[0].loss()).isEqualTo(here[1].loss()); // the same elements are dropped
+      double squared = here[0].norm() * here[0].norm();
+      assertThat((losses[0] - losses[1]) / (2 * DIFFERENCE))
+          .isCloseTo(squared, within(2e-3 * squared));
+    }
   }
 
   /** Batches added up, rows that end early, dropout, and a stop amid the run. */
@@ -188,6 +225,7 @@ class MemoryTest {
         "model.layers=2 model.dropout={residual: 0.1, mlp: 0.2, embeddings: 0.1}"
             + " model.tiedOutput=true training.accumulate=2",
         "task=sequence-to-sequence model.dropout={residual: 0.1}",
+        "model.layers=2 model.attention={kernel: relu, gate: constant}",
       })
   void recomputedLayersGiveTheStepsOfThePlainForm(String settings) {
     Step found = steps(recipe(settings, "training.memory=recompute"), 0).get(0);
