@@ -159,6 +159,25 @@ imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
 run "$python" ci/interop/check_imported.py "${imports[@]}"
 
+# Exact attention in SavedModels of Keras and Hugging Face replaced by FAVOR+: Python computes with the result what Java does.
+"$python" - "$work" <<'PY'
+import sys
+import numpy as np
+draw = lambda length: np.random.default_rng(length).integers(2, 11, [2, length]).astype(np.int32)
+np.savez(f"{sys.argv[1]}/keras_cross-in.npz", tokens=draw(7), source=draw(9))
+np.savez(f"{sys.argv[1]}/hf_gpt2-in.npz", input_ids=draw(8), attention_mask=np.array([[1] * 8, [1] * 5 + [0] * 3], np.int32))
+PY
+replaced=()
+for name in keras_cross hf_gpt2; do
+  "$python" -m zipfile -e "src/test/resources/savedmodels/softmax/$name.zip" "$work/softmax-$name"
+  run ./performer convert "$work/softmax-$name" --attention favor --output "$work/favor-$name" >>"$log"
+  run ./performer predict "$work/favor-$name" --inputs "$work/$name-in.npz" --output "$work/$name-out.npz" >>"$log"
+  "$python" -c 'import sys, numpy as np; np.savez(sys.argv[3], **np.load(sys.argv[1]), **np.load(sys.argv[2]))' \
+    "$work/$name-in.npz" "$work/$name-out.npz" "$work/$name-all.npz"
+  replaced+=("$work/favor-$name" "$work/$name-all.npz")
+done
+run "$python" ci/interop/check_imported.py "${replaced[@]}"
+
 # ./performer serve, asked over TensorFlow Serving's REST API.
 run "$python" ci/interop/check_rest.py "$work"
 
