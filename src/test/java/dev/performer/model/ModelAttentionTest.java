@@ -34,6 +34,8 @@ class ModelAttentionTest {
         "{preset: protein-lm, %s}",
         "{task: causal-lm, %s}",
         "{task: causal-lm, %s, attention: {kernel: relu, exactHeads: 2}}",
+        "{task: causal-lm, %s, attention: {kernel: sderf, features: 8}}",
+        "{task: causal-lm, %s, attention: {kernel: sderf, features: 8, window: 2, sinks: [0]}}",
         "{task: causal-lm, %s, attention: {reformer: {buckets: 2, chunk: 3}}}",
         "{task: sequence-to-sequence, %s, decoderLayers: 2, shiftBos: 25}"
       })
@@ -67,6 +69,8 @@ class ModelAttentionTest {
         "{task: masked-lm, %s, classes: 2}",
         "{task: masked-lm, %s, classes: 2, attention: {kernel: softmax, features: 8, exactHeads: 2}}",
         "{preset: bert, %s, classes: 2}",
+        "{task: masked-lm, %s, classes: 2, attention: {kernel: sderf, features: 8, exactHeads: 1}}",
+        "{task: masked-lm, %s, classes: 2, attention: {kernel: sderf, features: 8, window: 2, sinks: [0, -1]}}",
         "{task: masked-lm, %s, classes: 2, attention: {reformer: {buckets: 4, chunk: 4}}}",
         "{task: masked-lm, %s, classes: 2, attention: {linformer: {rank: 3}}}",
         "{task: masked-lm, %s, classes: 2, pooling: max, attention: {modelGarden: {featureTransform: relu}}}"
