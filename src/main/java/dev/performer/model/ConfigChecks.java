@@ -68,9 +68,24 @@ final class ConfigChecks {
     require(exact <= heads, "%s.exactHeads is %d, but there are %d heads", key, exact, heads);
   }
 
-  static void entries(int entries, int layers) {
+  /** One attention entry for all layers, or one each. */
+  static void entries(
+      List<AttentionConfig> attention, int layers, int heads, int headSize, int maxLength) {
+    int entries = attention.size();
     String message = "attention has %d entries for %d layers; give one, or one each";
     require(entries == 1 || entries == layers, message, entries, layers);
+    attention.forEach(entry -> checked("attention", entry, heads, headSize, maxLength));
+  }
+
+  static void classifier(Task task, int classes, List<Integer> sizes) {
+    sizes.forEach(size -> atLeast(1, "classifierSizes", size));
+    require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
+    require(classes > 0 || sizes.isEmpty(), "classifierSizes needs classes above 0");
+  }
+
+  static void classToken(Task task, boolean classToken) {
+    boolean hasWhole = !classToken || !task.hasTokenLogits();
+    require(hasWhole, "classToken needs a task without logits of tokens");
   }
 
   /** A decoder stands where the task has one. @param isAlone whether no attention is given it */

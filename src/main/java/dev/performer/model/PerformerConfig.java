@@ -146,25 +146,18 @@ public record PerformerConfig(
     matrix("classes", classes, "hiddenSize", hiddenSize);
     atLeast(0, "tokenTypes", tokenTypes);
     atLeast(0, "classes", classes);
-    classifierSizes.forEach(size -> atLeast(1, "classifierSizes", size));
     token("padId", padId, vocabularySize);
     token("shiftBos", shiftBos, vocabularySize);
     classes = task.hasNumbers() && classes == 0 ? 1 : classes;
-    require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
-    require(classes > 0 || classifierSizes.isEmpty(), "classifierSizes needs classes above 0");
-    boolean isAlone = decoderAttention == null && crossAttention == null;
-    ConfigChecks.decoder(task, decoderLayers, isAlone);
-    boolean hasWhole = !classToken || !task.hasTokenLogits();
-    require(hasWhole, "classToken needs a task without logits of tokens");
+    ConfigChecks.classifier(task, classes, classifierSizes);
+    ConfigChecks.decoder(task, decoderLayers, decoderAttention == null && crossAttention == null);
     rotaryFrequencies = rotaryFrequencies == null ? null : List.copyOf(rotaryFrequencies);
     ConfigChecks.rotary(positions.isRotary(), headSize, rotaryScaling, rotaryFrequencies);
     ConfigChecks.rescaling(maskRescaling, task, classToken, vocabularySize);
+    ConfigChecks.classToken(task, classToken);
     ConfigChecks.padding(positions, padId, classToken);
     require(headEpsilon == null || headEpsilon >= 0, "headEpsilon must be 0 or more");
-    ConfigChecks.entries(attention.size(), layers);
-    for (AttentionConfig entry : attention) {
-      checked("attention", entry, heads, headSize, maxLength);
-    }
+    ConfigChecks.entries(attention, layers, heads, headSize, maxLength);
     checked("decoderAttention", decoderAttention, heads, headSize, maxLength);
     checked("crossAttention", crossAttention, heads, headSize, maxLength);
     if (task.hasDecoder()) {
