@@ -159,6 +159,25 @@ imported kernel-keras kernel_encoder/model.keras
 imported kernel-tf kernel_encoder/checkpoint --features 16
 run "$python" ci/interop/check_imported.py "${imports[@]}"
 
+# Exact attention in SavedModels of Keras and Hugging Face replaced by FAVOR+: Python computes with the result what Java does.
+"$python" - "$work" <<'PY'
+import sys
+import numpy as np
+draw = lambda length: np.random.default_rng(length).integers(2, 11, [2, length]).astype(np.int32)
+np.savez(f"{sys.argv[1]}/keras_cross-in.npz", tokens=draw(7), source=draw(9))
+np.savez(f"{sys.argv[1]}/hf_gpt2-in.npz", input_ids=draw(8), attention_mask=np.array([[1] * 8, [1] * 5 + [0] * 3], np.int32))
+PY
+replaced=()
+for name in keras_cross hf_gpt2; do
+  "$python" -m zipfile -e "src/test/resources/savedmodels/softmax/$name.zip" "$work/softmax-$name"
+  run ./performer convert "$work/softmax-$name" --attention favor --output "$work/favor-$name" >>"$log"
+  run ./performer predict "$work/favor-$name" --inputs "$work/$name-in.npz" --output "$work/$name-out.npz" >>"$log"
+  "$python" -c 'import sys, numpy as np; np.savez(sys.argv[3], **np.load(sys.argv[1]), **np.load(sys.argv[2]))' \
+    "$work/$name-in.npz" "$work/$name-out.npz" "$work/$name-all.npz"
+  replaced+=("$work/favor-$name" "$work/$name-all.npz")
+done
+run "$python" ci/interop/check_imported.py "${replaced[@]}"
+
 # ./performer serve, asked over TensorFlow Serving's REST API.
 run "$python" ci/interop/check_rest.py "$work"
 
@@ -194,6 +213,16 @@ run ./performer predict "$work/minilm" --signature embed --inputs "$work/minilm-
 run "$python" ci/interop/check_minilm.py vectors "$minilm" "$work/minilm-inputs.npz" "$work/minilm-embed.npz"
 run ./performer embed "$work/minilm" --data "$work/texts/held.npz" --output "$work/minilm-vectors.npz" >>"$log"
 run "$python" ci/interop/check_minilm.py vectors "$minilm" "$work/texts/held.npz" "$work/minilm-vectors.npz"
+# Calibrated features, alone and beside exact weights of near, first and last keys: Python computes what Java does.
+calibrated=(./performer convert "$work/minilm" --attention favor --calibrate "$work/texts/train.npz" --calibration-sequences 16)
+run "${calibrated[@]}" --output "$work/minilm-calibrated" >>"$log"
+run "${calibrated[@]}" --window 16 --sinks 0,-1 --output "$work/minilm-near" >>"$log"
+pairs=()
+for model in minilm-calibrated minilm-near; do
+  run ./performer predict "$work/$model" --inputs "$work/minilm-inputs.npz" --output "$work/$model.npz" >>"$log"
+  pairs+=("$work/$model" "$work/$model.npz")
+done
+run "$python" ci/interop/check_converted.py "$work/minilm-inputs.npz" "${pairs[@]}"
 # Exports in other forms, of a model of ours and of one that Keras wrote: outputs of all signatures in Python as before.
 for model in lm="$work/imported-lm-relu" mlm=savedmodels/protein-mlm/saved_model; do
   name=forms-${model%%=*} model=${model#*=}
@@ -207,7 +236,9 @@ done
 # Other runtimes: the encoder, what was fine-tuned and what was cut out of a graph, causal and masked models with FAVOR+ and exact attention.
 run ./performer train training/protein-causal.yaml --output "$work/run-exact" --set 'model.attention={exact: true}' --set training.steps=1 \
   --set training.batchTokens=256 --set data.length=64 --set model.layers=2 --set training.evaluateEvery=0 >>"$log"
-for model in "$work/imported-lm-relu" "$work/run-exact/model"; do
+run ./performer convert "$work/run-exact/model" --attention favor --calibrate training/data/valid.fasta.gz --calibration-sequences 16 \
+  --features 32 --window 4 --sinks 0 --output "$work/exact-near" >>"$log"
+for model in "$work/imported-lm-relu" "$work/run-exact/model" "$work/exact-near"; do
   ./performer generate "$model" --prompt MKV ACDE --tokens 20 --greedy --json 2>>"$log" >"$work/generated.jsonl"
   ./performer generate "$model" --prompt MKV ACDE M --tokens 20 --temperature 1.5 --top-k 10 --top-p 0.75 --seed -3 --json 2>>"$log" >>"$work/generated.jsonl"
   run "$python" ci/interop/check_generation.py "$model" '[{"prompts": ["MKV", "ACDE"], "tokens": 20, "temperature": 0, "top_k": 0, "top_p": 1, "seed": 0},

@@ -8,8 +8,21 @@ import org.tensorflow.types.family.TFloating;
 
 /** Attention of many heads; FAVOR+ and exact softmax are peers, so any model can switch. */
 public interface Attention {
-  /** Queries, keys and values of a layer, heads before positions: {@code [B, H, L, D]}. */
-  record Projected(Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values) {
+  /**
+   * Queries, keys and values of a layer, heads before positions: {@code [B, H, L, D]}.
+   *
+   * @param logGates logarithms of {@link Gate gates}, {@code [B, H, S, 1]}; null for none
+   */
+  record Projected(
+      Operand<TFloat32> queries,
+      Operand<TFloat32> keys,
+      Operand<TFloat32> values,
+      Operand<TFloat32> logGates) {
+    /** Without gates. */
+    public Projected(Operand<TFloat32> queries, Operand<TFloat32> keys, Operand<TFloat32> values) {
+      this(queries, keys, values, null);
+    }
+
     /** Of some heads; of all the same operands. */
     public Projected some(Ops tf, int first, int count, int heads) {
       return count == heads
@@ -17,7 +30,8 @@ public interface Attention {
           : new Projected(
               some(tf, queries, first, count),
               some(tf, keys, first, count),
-              values == null ? null : some(tf, values, first, count));
+              values == null ? null : some(tf, values, first, count),
+              logGates == null ? null : some(tf, logGates, first, count));
     }
 
     private static Operand<TFloat32> some(Ops tf, Operand<TFloat32> x, int first, int count) {

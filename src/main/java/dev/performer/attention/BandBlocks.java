@@ -4,6 +4,7 @@ import dev.performer.attention.BandedAttention.Keys;
 import dev.performer.graph.Algebra;
 import java.util.List;
 import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Squeeze;
@@ -12,22 +13,18 @@ import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 
 /**
- * Positions in blocks of C, N of queries, where keys stand W places behind: all that queries of
- * block n have in their window is in the keys' blocks n to n + b − 1. Blocks of all heads stand in
- * one row, K groups of G a head, so that the keys' blocks of every query block are a slice of it,
- * which copies nothing.
+ * Positions in blocks of C, where keys stand W places behind: all that queries of block n have in
+ * their window is in the keys' blocks n to n + b − 1. Blocks of all heads stand in one row, N a
+ * head, so that the keys' blocks of every query block are a slice of it, which copies nothing.
  */
 record BandBlocks(
     Ops tf,
     Operand<TInt32> length, // L, as all sizes a [1]
     Operand<TInt32> window, // W
     Operand<TInt32> chunk, // C
-    Operand<TInt32> groups, // K
-    Operand<TInt32> perGroup, // G
+    Operand<TInt32> count, // N
     int near, // b
-    boolean isTwoSided,
-    boolean oneGroup) {
-  private static final int LARGEST_GROUP = 64;
+    boolean isTwoSided) {
   private static final int MOST_NEAR = 8;
 
   /**
@@ -48,19 +45,9 @@ record BandBlocks(
       int c = mayShrink ? Math.min(chosen, l) : chosen;
       int b = 1 + ceiling(sides * (long) w, c);
       int n = ceiling(l, c) + b - 1;
-      int k = isTwoSided ? ceiling(n, LARGEST_GROUP) : 1;
       IntFunction<Operand<TInt32>> size = tf::array;
-      var perGroup = size.apply(ceiling(n, k));
       return new BandBlocks(
-          tf,
-          size.apply((int) known),
-          size.apply(w),
-          size.apply(c),
-          size.apply(k),
-          perGroup,
-          b,
-          isTwoSided,
-          k == 1);
+          tf, size.apply((int) known), size.apply(w), size.apply(c), size.apply(n), b, isTwoSided);
     }
     int c = chunk(window, given);
     int b = 1 + ceiling(sides * (long) window, c);
@@ -70,12 +57,10 @@ record BandBlocks(
     Operand<TInt32> w = shrinks ? tf.math.minimum(tf.array(window), atLeastOne) : tf.array(window);
     Operand<TInt32> chunk = shrinks ? tf.math.minimum(tf.array(c), atLeastOne) : tf.array(c);
     Operand<TInt32> count = tf.math.add(ceiling(tf, atLeastOne, chunk), tf.array(b - 1));
-    Operand<TInt32> groups = isTwoSided ? ceiling(tf, count, tf.array(LARGEST_GROUP)) : tf.array(1);
-    var perGroup = ceiling(tf, count, groups);
-    return new BandBlocks(tf, length, w, chunk, groups, perGroup, b, isTwoSided, !isTwoSided);
+    return new BandBlocks(tf, length, w, chunk, count, b, isTwoSided);
   }
 
-  /** About W: few features of near keys beside few states; never so short that blocks are many. */
+  /** About W: products with few keys beyond a query's window, in blocks that are not too many. */
   private static int chunk(int window, int given) {
     int power = Integer.highestOneBit(Math.max(1, window - 1)) * 2;
     int own = given > 0 ? given : Math.max(32, Math.min(128, power));
@@ -90,26 +75,21 @@ record BandBlocks(
     return tf.math.floorDiv(tf.math.sub(tf.math.add(x, by), tf.array(1)), by);
   }
 
-  /** K·G, the blocks of a head. */
-  private Operand<TInt32> count() {
-    return tf.math.mul(groups, perGroup);
-  }
-
-  /** Fills up to whole blocks of K·G, with keys that do not count. */
+  /** Fills up to whole blocks, with keys that do not count. */
   <T extends TFloating> Keys<T> filled(Keys<T> x) {
     Operand<T> column = filled(LinearAttention.maskColumn(tf, x.counted())); // [B|1, 1, S, 1]
     Operand<T> counted = tf.squeeze(column, Squeeze.axis(List.of(1L, 3L)));
     return new Keys<>(filled(x.keys()), filled(x.values()), counted);
   }
 
-  /** Fills {@code [B, H, S, X]} up to whole blocks of K·G. */
+  /** Fills {@code [B, H, S, X]} up to whole blocks. */
   <T extends TFloating> Operand<T> filled(Operand<T> x) {
-    var missing = tf.math.sub(tf.math.mul(count(), chunk), Algebra.sizes(tf, x, 2, 3));
+    var missing = tf.math.sub(tf.math.mul(count, chunk), Algebra.sizes(tf, x, 2, 3));
     var behind = BandedAttention.zeros(tf, x, 2, missing);
     return tf.concat(List.of(x, behind), tf.constant(2));
   }
 
-  /** Of filled positions, {@code [B·H·K·G, C, X]}. */
+  /** Of filled positions, {@code [B·H·N, C, X]}. */
   <T extends TFloating> Operand<T> row(Operand<T> filled) {
     int last = (int) Algebra.size(filled, 3, "the last size");
     return tf.reshape(filled, shape(tf.array(-1), chunk, tf.array(last)));
@@ -128,7 +108,7 @@ record BandBlocks(
     var behind = tf.constant(new int[][] {{0, near - 1}, {0, 0}, {0, 0}});
     Operand<T> whole = tf.pad(shifted, behind, Algebra.of(tf, shifted).constant(0));
     var outer = Algebra.sizes(tf, like, 0, 2);
-    return first(tf.reshape(whole, shape(outer, tf.math.mul(count(), chunk), tf.array(last))));
+    return first(tf.reshape(whole, shape(outer, tf.math.mul(count, chunk), tf.array(last))));
   }
 
   /** The first L of filled positions. */
@@ -138,12 +118,27 @@ record BandBlocks(
     return tf.slice(filled, tf.array(0, 0, 0, 0), sizes);
   }
 
-  /** Which keys of the j-th block are in the window of a query, {@code [C, C]}. */
-  Operand<TBool> inWindow(int j) {
-    Operand<TInt32> places = places(chunk);
-    Operand<TInt32> queries = tf.expandDims(places, tf.constant(1)); // [C, 1]
-    var offset = tf.math.sub(tf.math.mul(chunk, tf.array(j)), window);
-    Operand<TInt32> ahead = tf.math.sub(tf.math.add(places, offset), queries); // [C, C]
+  /** The keys' blocks of each block of queries, {@code [n, b·C, X]}. */
+  <T extends TFloating> Operand<T> nearOf(Operand<T> row) {
+    return Algebra.of(tf, row).concat(1, shifts(j -> shifted(row, j)));
+  }
+
+  /** Products of queries of each block with its near keys, {@code [n, C, b·C]}. */
+  <T extends TFloating> Operand<T> products(Operand<T> queries, Operand<T> keys) {
+    Algebra<T> a = Algebra.of(tf, queries);
+    Operand<T> first = shifted(queries, 0);
+    return a.concat(2, shifts(j -> a.matMulTransposed(first, shifted(keys, j))));
+  }
+
+  private <T extends TFloating> List<Operand<T>> shifts(IntFunction<Operand<T>> block) {
+    return IntStream.range(0, near).mapToObj(block).toList();
+  }
+
+  /** Which near keys are in the window of a query, {@code [C, b·C]}. */
+  Operand<TBool> inWindow() {
+    Operand<TInt32> queries = tf.expandDims(places(chunk), tf.constant(1)); // [C, 1]
+    Operand<TInt32> keys = tf.math.sub(places(tf.math.mul(chunk, tf.array(near))), window);
+    Operand<TInt32> ahead = tf.math.sub(keys, queries); // [C, b·C]
     var isNear = tf.math.greaterEqual(ahead, tf.math.neg(window));
     Operand<TInt32> most = isTwoSided ? window : tf.array(0);
     return tf.math.logicalAnd(isNear, tf.math.lessEqual(ahead, most));
@@ -151,71 +146,6 @@ record BandBlocks(
 
   private Operand<TInt32> places(Operand<TInt32> count) {
     return tf.range(tf.constant(0), tf.squeeze(count), tf.constant(1));
-  }
-
-  /**
-   * Of every block's state, {@code [B·H·K·G, V+1, R]}, the sum of those that are near to no query
-   * of each block. Nothing is subtracted: a product with a matrix of zeros and ones in each group,
-   * which has the first blocks of the next group and the sum of all other keys behind its own.
-   */
-  <T extends TFloating> Operand<T> far(Operand<T> states) {
-    Algebra<T> a = Algebra.of(tf, states);
-    int x = (int) Algebra.size(states, 1, "the value size");
-    int y = (int) Algebra.size(states, 2, "the number of features");
-    var whole = shape(tf.array(-1), groups, perGroup, tf.array(x * y));
-    Operand<T> grouped = tf.reshape(states, whole); // [B·H, K, G, XY]
-    Operand<T> known = grouped;
-    Operand<TInt32> columns = perGroup;
-    if (!oneGroup) {
-      Operand<TInt32> straddled = tf.math.minimum(tf.array(near - 1), perGroup); // e
-      var begin = shape(tf.array(-1, -1), straddled, tf.array(-1));
-      Operand<T> starts = tf.slice(grouped, tf.array(0, 0, 0, 0), begin); // [B·H, K, e, XY]
-      Operand<T> starting = a.sum(starts, 2);
-      var rest = shape(tf.array(0, 0), straddled, tf.array(0));
-      Operand<T> later = a.sum(tf.slice(grouped, rest, tf.array(-1, -1, -1, -1)), 2);
-      Operand<T> sums = tf.squeeze(tf.math.add(starting, later), squeezed()); // [B·H, K, XY]
-      Operand<T> others = a.matMul(apart(a), sums);
-      Operand<T> next = a.matMul(following(a), tf.squeeze(later, squeezed()));
-      Operand<T> outside = tf.expandDims(tf.math.add(others, next), tf.constant(2));
-      var allButFirst = tf.slice(starts, tf.array(0, 1, 0, 0), tf.array(-1, -1, -1, -1));
-      var one = tf.constant(new int[][] {{0, 0}, {0, 1}, {0, 0}, {0, 0}});
-      Operand<T> coming = tf.pad(allButFirst, one, a.constant(0)); // [B·H, K, e, XY]
-      known = a.concat(2, List.of(grouped, coming, outside));
-      columns = tf.math.add(tf.math.add(perGroup, straddled), tf.array(1));
-    }
-    Operand<T> far = a.matMul(farInGroup(a, columns), known); // [B·H, K, G, XY]
-    return tf.reshape(far, tf.array(-1, x, y));
-  }
-
-  private static Squeeze.Options squeezed() {
-    return Squeeze.axis(List.of(2L));
-  }
-
-  /** {@code [G, columns]}: 0 where column m is block n to n + b − 1, of the row n. */
-  private <T extends TFloating> Operand<T> farInGroup(Algebra<T> a, Operand<TInt32> columns) {
-    Operand<TInt32> ahead = differences(columns, perGroup);
-    var isBefore = tf.math.less(ahead, tf.constant(0));
-    var isBehind = tf.math.greaterEqual(ahead, tf.constant(near));
-    return tf.stopGradient(a.where(tf.math.logicalOr(isBefore, isBehind), 1, 0));
-  }
-
-  /** {@code [K, K]}: 1 where group h is neither g nor the next. */
-  private <T extends TFloating> Operand<T> apart(Algebra<T> a) {
-    Operand<TInt32> ahead = differences(groups, groups);
-    var isBefore = tf.math.less(ahead, tf.constant(0));
-    var isBehind = tf.math.greater(ahead, tf.constant(1));
-    return tf.stopGradient(a.where(tf.math.logicalOr(isBefore, isBehind), 1, 0));
-  }
-
-  /** {@code [K, K]}: 1 where group h is the next of g. */
-  private <T extends TFloating> Operand<T> following(Algebra<T> a) {
-    var isNext = tf.math.equal(differences(groups, groups), tf.constant(1));
-    return tf.stopGradient(a.where(isNext, 1, 0));
-  }
-
-  /** Column less row. */
-  private Operand<TInt32> differences(Operand<TInt32> columns, Operand<TInt32> rows) {
-    return tf.math.sub(places(columns), tf.expandDims(places(rows), tf.constant(1)));
   }
 
   @SafeVarargs

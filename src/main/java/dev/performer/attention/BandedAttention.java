@@ -9,14 +9,13 @@ import java.util.ArrayList;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
-import org.tensorflow.types.TBool;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 
 /**
  * FAVOR+ with exact softmax weights on a window around every query and on sinks, one denominator
- * for all. Features stand for the other keys only, and no sum is the difference of two: states are
- * of keys outside, and products of features with near ones are cut out where weights are exact.
+ * for all. Features stand for the other keys only: causal sums are of keys that have left the
+ * window, and from sums over both sides the estimates of keys in the window are taken again.
  *
  * <pre>
  *   out_i = (Σ_{j exact} exp(q_i·k_j/√D) v_j + exp(−s_i) Σ_{j else} φ(q_i)·φ(k_j) v_j) / (the same of 1)
@@ -29,6 +28,9 @@ record BandedAttention(FavorConfig config, FeatureMap featureMap) {
   static final double PADDED = -1e9;
 
   private static final double OUTSIDE = -4e9;
+
+  /** What sums over all keys and sums over some, by products in another order, may differ by. */
+  private static final double ROUNDINGS = 16;
 
   /** Keys and values, {@code [B, H, S, …]}, and 1 for those that count here, {@code [B|1, S]}. */
   record Keys<T extends TFloating>(Operand<T> keys, Operand<T> values, Operand<T> counted) {
@@ -153,23 +155,12 @@ record BandedAttention(FavorConfig config, FeatureMap featureMap) {
     var q = blocks.row(a.concat(-1, List.of(scaled, a.onesColumn(scaled)))); // [BHN, C, D+1]
     var k = blocks.row(a.concat(-1, List.of(filled.keys(), biases))); // [BHN, C, D+1]
     var v = blocks.row(LinearAttention.withOnes(tf, filled.values(), filled.counted()));
-    Operand<T> first = blocks.shifted(q, 0);
-    List<Operand<T>> scores = new ArrayList<>(); // [BHN, C, C] each
-    Operand<T> max = null;
-    for (int j = 0; j < blocks.near(); j++) {
-      Operand<T> all = a.matMulTransposed(first, blocks.shifted(k, j));
-      scores.add(tf.select(blocks.inWindow(j), all, a.constant(OUTSIDE)));
-      Operand<T> own = a.max(scores.get(j), 2);
-      max = max == null ? own : tf.math.maximum(max, own);
-    }
-    max = tf.stopGradient(max);
-    Operand<T> sums = null;
-    for (int j = 0; j < blocks.near(); j++) {
-      Operand<T> weights = tf.math.exp(tf.math.sub(scores.get(j), max));
-      Operand<T> own = a.matMul(weights, blocks.shifted(v, j)); // [BHN, C, V+1]
-      sums = sums == null ? own : tf.math.add(sums, own);
-    }
-    return new Part<>(blocks.positions(sums, queries), blocks.positions(max, queries));
+    Operand<T> outside = a.where(blocks.inWindow(), 0, OUTSIDE); // [C, bC]
+    Operand<T> scores =
+        tf.math.add(a.matMulTransposed(blocks.shifted(q, 0), blocks.nearOf(k)), outside);
+    Part<T> part = Part.exact(a, scores, null, blocks.nearOf(v)); // [n, C, V+1]
+    return new Part<>(
+        blocks.positions(part.sums(), queries), blocks.positions(part.logFactor(), queries));
   }
 
   /** The estimate of all keys that count; none where there is no linear part. */
@@ -193,20 +184,24 @@ record BandedAttention(FavorConfig config, FeatureMap featureMap) {
     Ops tf = a.tf();
     Keys<T> filled = blocks.filled(near);
     Features<T> of = featureMap.map(tf, blocks.filled(queries), filled.keys(), filled.counted());
-    Operand<T> q = blocks.row(of.queries()); // [BHN, C, R]
-    Operand<T> k = blocks.row(of.keys()); // [BHN, C, R]
-    var v = blocks.row(LinearAttention.withOnes(tf, filled.values(), filled.counted()));
-    Operand<T> far = blocks.far(a.transposedMatMul(v, k)); // [BHN, V+1, R]
-    Operand<T> sums = blocks.shifted(a.matMulTransposed(q, far), 0); // [BHN, C, V+1]
-    Operand<T> first = blocks.shifted(q, 0);
-    for (int j = 0; j < blocks.near(); j++) {
-      Operand<TBool> isExact = blocks.inWindow(j);
-      Operand<T> all = a.matMulTransposed(first, blocks.shifted(k, j)); // [BHN, C, C]
-      Operand<T> weights = tf.select(isExact, a.constant(0), all);
-      sums = tf.math.add(sums, a.matMul(weights, blocks.shifted(v, j)));
-    }
+    var v = LinearAttention.withOnes(tf, filled.values(), filled.counted());
+    Operand<T> state = a.transposedMatMul(v, of.keys()); // [B, H, V+1, R]
+    Operand<T> all = blocks.first(a.matMulTransposed(of.queries(), state)); // [B, H, L, V+1]
+    Operand<T> products = blocks.products(blocks.row(of.queries()), blocks.row(of.keys()));
+    Operand<T> weights = tf.math.mul(products, a.where(blocks.inWindow(), 1, 0)); // [n, C, bC]
+    Operand<T> inside = blocks.positions(a.matMul(weights, blocks.nearOf(blocks.row(v))), queries);
     Operand<T> logFactor = tf.math.neg(blocks.first(of.logScale().get()));
-    return List.of(new Part<>(blocks.positions(sums, queries), logFactor));
+    return List.of(new Part<>(less(a, all, inside), logFactor));
+  }
+
+  /** The difference of sums, none where it is nothing but rounding. */
+  private static <T extends TFloating> Operand<T> less(
+      Algebra<T> a, Operand<T> all, Operand<T> some) {
+    Ops tf = a.tf();
+    Operand<T> rest = tf.math.sub(all, some);
+    Operand<T> least = a.times(SharedDenominator.weight(a, all), a.rounding() * ROUNDINGS);
+    var isMore = tf.math.greater(SharedDenominator.weight(a, rest), least); // [B, H, L, 1]
+    return tf.select(isMore, rest, a.constant(0));
   }
 
   /** The estimate of the l first keys for query l, of none without a linear part. */

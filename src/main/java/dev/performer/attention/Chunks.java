@@ -5,7 +5,9 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Squeeze;
 import org.tensorflow.op.math.Cumsum;
+import org.tensorflow.types.TFloat64;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
 
@@ -73,14 +75,17 @@ record Chunks(
 
   /**
    * The sum of all chunks before each, or behind it: in a group a product with a triangle of ones,
-   * several times faster than a scan of such wide rows, and a scan over the few outer groups.
+   * several times faster than a scan of such wide rows, and a scan over the few outer groups. Where
+   * they decay, products with what is left of one at another, in all groups.
    *
    * @param states {@code [B, H, N, X · Y]}, all finite: 0 times infinity would reach the past
+   * @param logs of the gates of each chunk, {@code [B, H, N]}; null for no decay
    * @return {@code [B, H, N, X, Y]}
    */
-  <T extends TFloating> Operand<T> exclusiveSum(Operand<T> states, int x, int y, boolean isBehind) {
+  <T extends TFloating> Operand<T> exclusiveSum(
+      Operand<T> states, int x, int y, Operand<TFloat64> logs, boolean isBehind) {
     var each = List.of(count(), tf.array(x, y));
-    return exclusiveSum(states, tf.array(x * y), inner, isBehind, each);
+    return exclusiveSum(states, tf.array(x * y), inner, logs, isBehind, each);
   }
 
   /** In the sizes asked for behind {@code [B, H]}. */
@@ -88,28 +93,73 @@ record Chunks(
       Operand<T> states,
       Operand<TInt32> width,
       Groups groups,
+      Operand<TFloat64> logs,
       boolean isBehind,
       List<Operand<TInt32>> asked) {
     Algebra<T> a = Algebra.of(tf, states);
     Operand<TInt32> outermost = Algebra.sizes(tf, states, 0, 2);
     var inGroups = shape(List.of(outermost, groups.count, groups.size, width));
     Operand<T> grouped = tf.reshape(states, inGroups); // [B, H, K, G, X]
+    Decay<T> decay = logs == null ? null : decay(a, logs, outermost, groups);
+    Operand<T> sums = sums(a, grouped, groups, decay, isBehind); // [B, H, K, G, X]
+    if (!groups.isOne) {
+      Operand<T> all = whole(a, grouped, decay, isBehind); // [B, H, K, X]
+      Operand<T> carried =
+          groups == inner
+              ? exclusiveSum(
+                  all,
+                  width,
+                  outer,
+                  decay == null ? null : decay.total(),
+                  isBehind,
+                  List.of(tf.array(-1), width))
+              : acrossGroups(a, all, decay, isBehind);
+      Operand<T> rows = tf.expandDims(carried, tf.constant(3)); // [B, H, K, 1, X]
+      if (decay != null) {
+        rows = tf.math.mul(rows, isBehind ? decay.toEnd() : decay.fromStart());
+      }
+      sums = tf.math.add(sums, rows);
+    }
+    var sizes = Stream.concat(Stream.of(outermost), asked.stream()).toList();
+    return tf.reshape(sums, shape(sizes));
+  }
+
+  private <T extends TFloating> Decay<T> decay(
+      Algebra<T> a, Operand<TFloat64> logs, Operand<TInt32> outermost, Groups groups) {
+    var sizes = shape(List.of(outermost, groups.count, groups.size));
+    return Decay.of(a, tf.reshape(logs, sizes), true);
+  }
+
+  /** Of the others of each group, before or behind. */
+  private <T extends TFloating> Operand<T> sums(
+      Algebra<T> a, Operand<T> grouped, Groups groups, Decay<T> decay, boolean isBehind) {
+    if (decay != null) {
+      Operand<T> others = Decay.lower(tf, decay.between(), true);
+      return isBehind ? a.transposedProduct(others, grouped) : a.product(others, grouped);
+    }
     Operand<T> ones = tf.fill(shape(List.of(groups.size, groups.size)), a.constant(1));
     long below = isBehind ? 0 : -1;
     // [G, G], 1 strictly below, or above, the diagonal
     Operand<T> others = tf.math.sub(band(ones, below, -1 - below), band(ones, 0, 0));
-    Operand<T> sums = a.product(tf.stopGradient(others), grouped); // [B, H, K, G, X]
-    if (!groups.isOne) {
-      Operand<T> all = tf.sum(grouped, tf.array(3)); // [B, H, K, X]
-      Operand<T> carried =
-          groups == inner
-              ? exclusiveSum(all, width, outer, isBehind, List.of(tf.array(-1), width))
-              : tf.math.cumsum(
-                  all, tf.constant(2), Cumsum.exclusive(true), Cumsum.reverse(isBehind));
-      sums = tf.math.add(sums, tf.expandDims(carried, tf.constant(3)));
+    return a.product(tf.stopGradient(others), grouped);
+  }
+
+  /** All of a group, {@code [B, H, K, X]}, where it ends, or begins. */
+  private <T extends TFloating> Operand<T> whole(
+      Algebra<T> a, Operand<T> grouped, Decay<T> decay, boolean isBehind) {
+    if (decay == null) {
+      return tf.sum(grouped, tf.array(3));
     }
-    var sizes = Stream.concat(Stream.of(outermost), asked.stream()).toList();
-    return tf.reshape(sums, shape(sizes));
+    Operand<T> left = isBehind ? decay.fromStart() : decay.toEnd(); // [B, H, K, G, 1]
+    return tf.squeeze(a.transposedProduct(left, grouped), Squeeze.axis(List.of(3L)));
+  }
+
+  /** The sum of all groups before each, or behind it, {@code [B, H, K, X]}. */
+  private <T extends TFloating> Operand<T> acrossGroups(
+      Algebra<T> a, Operand<T> all, Decay<T> decay, boolean isBehind) {
+    return decay == null
+        ? tf.math.cumsum(all, tf.constant(2), Cumsum.exclusive(true), Cumsum.reverse(isBehind))
+        : sums(a, all, null, Decay.of(a, decay.total(), true), isBehind);
   }
 
   private <T extends TFloating> Operand<T> band(Operand<T> ones, long below, long above) {

@@ -50,30 +50,61 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
   @Override
   public <T extends TFloating> Operand<T> attend(
       Ops tf, Operand<T> queries, Operand<T> keys, Operand<T> values, Operand<T> keyMask) {
+    return attend(tf, queries, keys, values, keyMask, null);
+  }
+
+  /**
+   * The same of attention with {@link Gate gates}.
+   *
+   * @param logGates their logarithms, {@code [B, H, S, 1]}, none positive; that of a masked key
+   *     does not count; null where the configuration has none
+   */
+  public <T extends TFloating> Operand<T> attend(
+      Ops tf,
+      Operand<T> queries,
+      Operand<T> keys,
+      Operand<T> values,
+      Operand<T> keyMask,
+      Operand<T> logGates) {
+    PerformerException.require(
+        (logGates != null) == config.hasGate(),
+        config.hasGate()
+            ? "attention with gate: %s needs the gates of its layer, which are not given here"
+            : "gates are given, but the configuration has gate: %s",
+        config.gate());
     if (isNarrow(queries.type())) {
-      return widened(this, tf, queries, keys, values, keyMask);
+      var out =
+          attend(
+              tf,
+              wide(tf, queries),
+              wide(tf, keys),
+              wide(tf, values),
+              wide(tf, keyMask),
+              wide(tf, logGates));
+      return tf.dtypes.cast(out, queries.type());
     }
     if (config.hasBand()) {
       return new BandedAttention(config, featureMap).attend(tf, queries, keys, values, keyMask);
     }
     var of = featureMap.map(tf, queries, keys, keyMask);
     return config.causal()
-        ? causal(tf, of, values, keyMask, null)
+        ? causal(tf, of, values, keyMask, logGates, null)
         : LinearAttention.bidirectional(
             tf, of.queries(), of.keys(), values, keyMask, denominator());
   }
 
   /** After the state of earlier positions, null for none: {@code [B, H, L, V]}. */
-  private <T extends TFloating> Operand<T> causal(
+  <T extends TFloating> Operand<T> causal(
       Ops tf,
       FeatureMap.Features<T> of,
       Operand<T> values,
       Operand<T> keyMask,
+      Operand<T> logGates,
       Operand<T> earlier) {
     long features = Algebra.size(of.keys(), -1, "the number of features");
     int chunk = config.chunkFor(features, Algebra.size(values, -1, "the value size"));
     return LinearAttention.causal(
-        tf, of.queries(), of.keys(), values, keyMask, denominator(), chunk, earlier);
+        tf, of.queries(), of.keys(), values, keyMask, logGates, denominator(), chunk, earlier);
   }
 
   /** Attends in float32 and returns to the type of the q. */
@@ -104,7 +135,7 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
       return new BandedRecurrence(banded, heads, headSize, features, valueSize);
     }
     if (!config.convention().couplesPositions(config.kernel())) {
-      return new OfSums(this, heads, features, valueSize);
+      return new SumsRecurrence(this, heads, features, valueSize);
     }
     if (featureMap instanceof Stabilized map
         && map.maxima().equals(new Convention.Stabilizer.Maxima(FEATURES, LENGTH_AND_FEATURES))) {
@@ -113,82 +144,6 @@ public record FavorAttention(FavorConfig config, FeatureMap featureMap) implemen
     String message =
         "kernel %s with convention %s takes statistics over heads or positions that no running state holds, so it cannot generate";
     throw new PerformerException(message.formatted(config.kernel(), config.convention()));
-  }
-
-  /** Features of one position only: the state is {@code Σ_j [v_j | 1] φ(k_j)ᵀ}. */
-  private record OfSums(FavorAttention attention, int heads, long features, int valueSize)
-      implements RecurrentForm {
-    @Override
-    public List<State> states() {
-      return List.of(new State("sums", heads, valueSize + 1, features));
-    }
-
-    @Override
-    public Advance extend(
-        Ops tf, List<Operand<TFloat32>> states, Projected more, Operand<TFloat32> keyMask) {
-      Operand<TFloat32> before = states == null ? null : states.get(0);
-      var of = attention.featureMap.map(tf, more.queries(), more.keys(), keyMask);
-      var out = attention.causal(tf, of, more.values(), keyMask, before);
-      var added = state(tf, of.keys(), more.values(), keyMask); // [B, H, V+1, R]
-      return new Advance(out, List.of(before == null ? added : tf.math.add(before, added)));
-    }
-
-    @Override
-    public Advance step(Ops tf, List<Operand<TFloat32>> states, Projected one) {
-      var of = attention.featureMap.map(tf, one.queries(), one.keys(), null); // [B, H, 1, R]
-      Algebra<TFloat32> a = Algebra.of(tf, of.keys());
-      Operand<TFloat32> added = a.transposedMatMul(withOne(tf, one.values()), of.keys());
-      Operand<TFloat32> after = tf.math.add(states.get(0), added); // [B, H, V+1, R]
-      return new Advance(divided(tf, seen(a, after, of.queries())), List.of(after));
-    }
-
-    @Override
-    public List<State> waiting() {
-      return List.of(
-          new State("waiting_keys", heads, -1, features),
-          new State("waiting_values", heads, -1, valueSize + 1));
-    }
-
-    @Override
-    public Advance defer(
-        Ops tf, List<Operand<TFloat32>> states, List<Operand<TFloat32>> waiting, Projected one) {
-      var of = attention.featureMap.map(tf, one.queries(), one.keys(), null); // [B, H, 1, R]
-      Algebra<TFloat32> a = Algebra.of(tf, of.keys());
-      Operand<TFloat32> keys = a.concat(2, List.of(waiting.get(0), of.keys())); // [B, H, P, R]
-      Operand<TFloat32> values = a.concat(2, List.of(waiting.get(1), withOne(tf, one.values())));
-      Operand<TFloat32> recent = a.transposedMatMul(values, seen(a, keys, of.queries()));
-      Operand<TFloat32> sums = tf.math.add(seen(a, states.get(0), of.queries()), recent);
-      return new Advance(divided(tf, sums), List.of(keys, values));
-    }
-
-    @Override
-    public List<Operand<TFloat32>> settle(
-        Ops tf, List<Operand<TFloat32>> states, List<Operand<TFloat32>> waiting) {
-      Algebra<TFloat32> a = Algebra.of(tf, states.get(0));
-      var added = a.transposedMatMul(waiting.get(1), waiting.get(0)); // [B, H, V+1, R]
-      return List.of(tf.math.add(states.get(0), added));
-    }
-
-    /** {@code [v | 1]}. */
-    private static Operand<TFloat32> withOne(Ops tf, Operand<TFloat32> values) {
-      var after = tf.constant(new int[][] {{0, 0}, {0, 0}, {0, 0}, {0, 1}});
-      return tf.pad(values, after, tf.constant(1f)); // [B, H, 1, V+1]
-    }
-
-    /**
-     * Products of rows, {@code [B, H, N, R]}, with one query, {@code [B, H, 1, R]}, as a column.
-     */
-    private Operand<TFloat32> seen(
-        Algebra<TFloat32> a, Operand<TFloat32> rows, Operand<TFloat32> query) {
-      var column = a.tf().array(-1, heads, (int) features, 1);
-      return a.matMul(rows, Algebra.reshape(a.tf(), query, column)); // [B, H, N, 1]
-    }
-
-    /** Of {@code [B, H, V+1, 1]}. */
-    private Operand<TFloat32> divided(Ops tf, Operand<TFloat32> sums) {
-      var row = tf.reshape(sums, tf.array(-1, heads, 1, valueSize + 1));
-      return LinearAttention.divided(tf, row, attention.denominator()); // [B, H, 1, V]
-    }
   }
 
   /**

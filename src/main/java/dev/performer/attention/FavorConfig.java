@@ -42,6 +42,7 @@ import java.util.Optional;
  * @param sinks keys that have it for all queries: the n-th that counts, from 0, or the n-th last,
  *     from −1; beside features
  * @param linear whether features stand for the other keys; where not, those have no weight
+ * @param gate how what was read fades, in causal attention
  */
 @JsonDeserialize(builder = FavorKeys.class)
 @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -63,7 +64,8 @@ public record FavorConfig(
     boolean maskKeys,
     int window,
     List<Integer> sinks,
-    boolean linear) {
+    boolean linear,
+    Gate gate) {
   /** The number of directions where none is given and the kernel needs a projection. */
   public static final int DEFAULT_FEATURES = 256;
 
@@ -93,6 +95,19 @@ public record FavorConfig(
       requireSinks(sinks, causal);
     }
     require(linear || hasBand, "linear: false leaves only a window and sinks; set one of them");
+    if (gate != Gate.NONE) {
+      require(
+          causal, "a gate acts from token to token, so it needs causal attention; set gate: none");
+      require(
+          !hasBand,
+          "a gate and a window or sinks, whose weights would not fade, do not go together");
+      require(
+          !convention.couplesPositions(kernel),
+          "a gate needs features of one position only, not kernel %s with convention %s; use convention %s",
+          kernel,
+          convention,
+          Convention.PERFORMER);
+    }
   }
 
   private static void requireScale(Kernel kernel, Convention convention, boolean renormalize) {
@@ -147,7 +162,8 @@ public record FavorConfig(
         .maskKeys(maskKeys)
         .window(window)
         .sinks(sinks)
-        .linear(linear);
+        .linear(linear)
+        .gate(gate);
   }
 
   /** Another convention, with its draw and its treatment of padding. */
@@ -171,6 +187,11 @@ public record FavorConfig(
   /** Whether some keys have their exact softmax weight beside the features' estimate. */
   public boolean hasBand() {
     return window > 0 || !sinks.isEmpty();
+  }
+
+  /** Whether what was read fades. */
+  public boolean hasGate() {
+    return gate != Gate.NONE;
   }
 
   /** Whether there is a projection matrix. */

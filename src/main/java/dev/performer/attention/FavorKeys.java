@@ -39,6 +39,7 @@ public class FavorKeys {
   Integer window;
   List<Integer> sinks;
   Boolean linear;
+  Gate gate;
   private transient Threefry.Stream threefry;
   private transient Double numericalStabilizer;
 
@@ -129,6 +130,10 @@ public class FavorKeys {
     return given(value, v -> linear = v);
   }
 
+  public FavorKeys gate(Gate value) {
+    return given(value, v -> gate = v);
+  }
+
   /** As given, or null; so are those below. */
   public Kernel kernel() {
     return kernel;
@@ -169,7 +174,8 @@ public class FavorKeys {
             maskKeys,
             window,
             sinks,
-            linear)
+            linear,
+            gate)
         .anyMatch(Objects::nonNull);
   }
 
@@ -194,7 +200,8 @@ public class FavorKeys {
         .maskKeys(maskKeys)
         .window(window)
         .sinks(sinks)
-        .linear(linear);
+        .linear(linear)
+        .gate(gate);
   }
 
   /** The description. @throws PerformerException if it has no kernel or parts do not fit */
@@ -228,7 +235,8 @@ public class FavorKeys {
         requireNonNullElse(maskKeys, c.masksKeys()),
         requireNonNullElse(window, 0),
         requireNonNullElse(sinks, List.of()),
-        requireNonNullElse(linear, true));
+        requireNonNullElse(linear, true),
+        requireNonNullElse(gate, Gate.NONE));
   }
 
   private <T> FavorKeys given(T value, Consumer<T> key) {

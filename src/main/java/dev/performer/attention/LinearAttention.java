@@ -123,7 +123,29 @@ public final class LinearAttention {
       Denominator by,
       int c,
       Operand<T> earlier) {
-    return divided(tf, causalSums(tf, q, k, v, keyMask, c, earlier), by);
+    return causal(tf, q, k, v, keyMask, null, by, c, earlier);
+  }
+
+  /**
+   * The same with {@link Gate gates}: what is left of key j at query l is the product of those of
+   * positions j+1 … l, and of the earlier state that of all up to l.
+   *
+   * @param logGates logarithms of the gates, {@code [B, H, S, 1]}, none positive; that of a masked
+   *     position does not count; null for no gates
+   */
+  public static <T extends TFloating> Operand<T> causal(
+      Ops tf,
+      Operand<T> q,
+      Operand<T> k,
+      Operand<T> v,
+      Operand<T> keyMask,
+      Operand<T> logGates,
+      Denominator by,
+      int c,
+      Operand<T> earlier) {
+    Operand<T> values = withOnes(tf, v, keyMask); // [B, H, S, V+1]
+    Operand<T> logs = logGates == null ? null : Decay.counted(tf, logGates, keyMask);
+    return divided(tf, ChunkSums.of(q, k, values, c).add(tf, q, k, values, logs, earlier), by);
   }
 
   /**
@@ -140,7 +162,7 @@ public final class LinearAttention {
       int c,
       Operand<T> earlier) {
     Operand<T> values = withOnes(tf, v, keyMask); // [B, H, S, V+1]
-    return ChunkSums.of(q, k, values, c).add(tf, q, k, values, earlier);
+    return ChunkSums.of(q, k, values, c).add(tf, q, k, values, null, earlier);
   }
 
   /**

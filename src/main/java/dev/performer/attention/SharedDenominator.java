@@ -59,19 +59,19 @@ final class SharedDenominator {
   /** The logarithm of a part's denominator, far below all others where there is none. */
   private static <T extends TFloating> Operand<T> size(Algebra<T> a, Part<T> part) {
     Ops tf = a.tf();
-    Operand<T> safe = tf.select(counts(a, part), weight(a, part), a.constant(1));
+    Operand<T> safe = tf.select(counts(a, part), weight(a, part.sums()), a.constant(1));
     Operand<T> log = tf.math.add(part.logFactor(), tf.math.log(safe));
     return tf.select(counts(a, part), log, a.constant(-1e30));
   }
 
   private static <T extends TFloating> Operand<TBool> counts(Algebra<T> a, Part<T> part) {
-    return a.tf().math.greater(weight(a, part), a.constant(NOTHING));
+    return a.tf().math.greater(weight(a, part.sums()), a.constant(NOTHING));
   }
 
-  private static <T extends TFloating> Operand<T> weight(Algebra<T> a, Part<T> part) {
-    int last = (int) Algebra.size(part.sums(), -1, "the value size") - 1;
+  /** The magnitude of the denominator of sums {@code [B, H, L, V+1]}, {@code [B, H, L, 1]}. */
+  static <T extends TFloating> Operand<T> weight(Algebra<T> a, Operand<T> sums) {
+    int last = (int) Algebra.size(sums, -1, "the value size") - 1;
     Ops tf = a.tf();
-    var begin = tf.array(0, 0, 0, last);
-    return tf.math.abs(tf.slice(part.sums(), begin, tf.array(-1, -1, -1, 1))); // [B, H, L, 1]
+    return tf.math.abs(tf.slice(sums, tf.array(0, 0, 0, last), tf.array(-1, -1, -1, 1)));
   }
 }

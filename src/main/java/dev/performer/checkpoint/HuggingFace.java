@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.Excerpt;
 import dev.performer.checkpoint.WeightMap.Layout;
 import dev.performer.model.PerformerConfig.DropoutRates;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -25,6 +26,7 @@ final class HuggingFace {
     TYPES.put("bert", "Bert");
     TYPES.put("camembert", "Camembert");
     TYPES.put("distilbert", "DistilBert");
+    TYPES.put("esm", "Esm");
     TYPES.put("gpt2", "GPT2");
     TYPES.put("roberta", "Roberta");
     TYPES.put("xlm-roberta", "XLMRoberta");
@@ -190,6 +192,12 @@ final class HuggingFace {
     return tensors.keySet().stream().anyMatch(name -> name.startsWith(part + "."));
   }
 
+  /** The numbers of all tensors whose names by PyTorch match, in the order of their names. */
+  List<float[]> values(String pattern) {
+    var found = tensors.keySet().stream().filter(name -> name.matches(pattern));
+    return found.map(name -> map.file.read(tensors.get(name)).floats()).toList();
+  }
+
   /** How a kernel lies in the file. */
   private Layout layout(String tensor) {
     return isTensorFlow(tensor) ? Layout.JOINED : family.names().dense();
@@ -249,6 +257,11 @@ final class HuggingFace {
     String positions = config.path("position_embedding_type").asText("absolute");
     boolean isAbsolute = positions.equals("absolute") && map.has("embeddings/position");
     map.check(isAbsolute, "its positions are %s; only tables of positions are known", positions);
+    putEncoder(to, epsilon, padId);
+  }
+
+  /** Heads, activation, norms and dropout of an encoder. */
+  void putEncoder(ConfigBuilder to, double epsilon, int padId) {
     boolean decodes = config.path("is_decoder").asBoolean();
     map.check(!decodes, "config.json has is_decoder: no encoder has it");
     to.put("heads", heads("num_attention_heads"), "headSize", 0, "padId", padId(padId))
@@ -260,6 +273,16 @@ final class HuggingFace {
       String assumed = "no config.json beside it: assumed gelu (erf), epsilon %s, padding token %d";
       map.note(assumed, epsilon, padId);
     }
+  }
+
+  /** A table of positions whose first rows are of padding, as RoBERTa has it. */
+  void putPositionsBehindPadding(ConfigBuilder to, int padId) {
+    int first = padId(padId) + 1;
+    int rows = map.size("embeddings/position", 2, 0);
+    boolean isUsual = first == padId + 1 || !isTensorFlow();
+    map.check(isUsual, "TensorFlow counts its positions from 2 on, whatever the pad_token_id");
+    map.check(rows > first, "its %d positions begin at %d, behind padding", rows, first);
+    to.put("positions", "learned-behind-padding", "maxLength", rows - first);
   }
 
   /** Rates of dropout; that of a classifier is the others' unless its key tells one. */

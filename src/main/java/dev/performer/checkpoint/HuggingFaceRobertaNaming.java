@@ -43,13 +43,8 @@ final class HuggingFaceRobertaNaming implements NamingScheme {
     boolean hasPooler = map.has("pooler/kernel");
     var config = new ConfigBuilder("bert", map);
     from.putBert(config, 1e-5, PAD);
-    int first = from.padId(PAD) + 1;
-    int rows = map.size("embeddings/position", 2, 0);
-    boolean isUsual = first == PAD + 1 || !from.isTensorFlow();
-    map.check(isUsual, "TensorFlow counts its positions from 2 on, whatever the pad_token_id");
-    map.check(rows > first, "its %d positions begin at %d, behind padding", rows, first);
+    from.putPositionsBehindPadding(config, PAD);
     config
-        .put("positions", "learned-behind-padding", "maxLength", rows - first)
         .put("task", isMaskedLm ? "masked-lm" : "encoder", "headActivation", "gelu-erf")
         .put("tiedOutput", isMaskedLm && isTied, "headTransform", isMaskedLm)
         .put("pooler", hasPooler, "pooling", hasPooler ? "cls" : "mean");

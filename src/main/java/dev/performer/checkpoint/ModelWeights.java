@@ -4,6 +4,7 @@ import dev.performer.data.Masking;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.PerformerConfig;
+import dev.performer.model.TextEmbedding;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -16,6 +17,7 @@ import java.util.Optional;
  * @param weights all variables by our names, projections included
  * @param vocabulary what its token ids mean, if the scheme knows
  * @param masking which tokens a masked model was trained to guess, if the configuration has it
+ * @param embedding how sequences get vectors, if the scheme knows
  * @param notes what was assumed or left out, one line each
  */
 public record ModelWeights(
@@ -25,6 +27,7 @@ public record ModelWeights(
     Optional<OptimizerState> optimizer,
     Optional<Vocabulary> vocabulary,
     Optional<Masking> masking,
+    Optional<TextEmbedding> embedding,
     List<String> notes) {
   /** Adam's updates so far, and averages of gradients and of their squares by our names. */
   public record OptimizerState(
@@ -39,6 +42,6 @@ public record ModelWeights(
   public ModelWeights converted(
       PerformerConfig other, Map<String, NpyArray> otherWeights, List<String> otherNotes) {
     return new ModelWeights(
-        scheme, other, otherWeights, Optional.empty(), vocabulary, masking, otherNotes);
+        scheme, other, otherWeights, Optional.empty(), vocabulary, masking, embedding, otherNotes);
   }
 }

@@ -24,6 +24,7 @@ public interface NamingScheme {
     all.put("KerasHub", new KerasHubNaming());
     all.put("Hugging Face BERT", new HuggingFaceBertNaming());
     all.put("Hugging Face RoBERTa", new HuggingFaceRobertaNaming());
+    all.put("Hugging Face ESM", new HuggingFaceEsmNaming());
     all.put("Hugging Face DistilBERT", new HuggingFaceDistilBertNaming());
     all.put("Hugging Face GPT-2", new HuggingFaceGpt2Naming());
     all.put("performer-pytorch", new PerformerPytorchNaming());

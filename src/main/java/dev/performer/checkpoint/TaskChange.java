@@ -61,6 +61,7 @@ record TaskChange(Path path, ImportOptions options) {
         Optional.empty(),
         weights.vocabulary(),
         Optional.empty(),
+        weights.embedding(),
         notes);
   }
 

@@ -8,6 +8,7 @@ import dev.performer.data.NpyArray;
 import dev.performer.data.Vocabulary;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.model.TextEmbedding;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -48,6 +49,7 @@ final class WeightMap {
   private final List<String> problems = new ArrayList<>();
   private final List<String> notes = new ArrayList<>();
   boolean readsValues = true; // else the result has a configuration only
+  TextEmbedding embedding; // how sequences get vectors, where that is known
   String zeros = ""; // expression for the names of biases that are 0 where the file has none
 
   /** For the naming scheme of that label, and what is given beside the file. */
@@ -192,8 +194,7 @@ final class WeightMap {
     }
     Map<String, NpyArray> weights = new LinkedHashMap<>();
     if (!readsValues) {
-      return new ModelWeights(
-          scheme, config, weights, Optional.empty(), vocabulary, masking, notes);
+      return made(config, weights, Optional.empty(), vocabulary, masking);
     }
     readers.forEach((variable, reader) -> weights.put(variable, reader.get()));
     drawProjections(weights, config);
@@ -203,7 +204,18 @@ final class WeightMap {
       note("warning: NaN or infinite values in " + Excerpt.names(bad));
     }
     Optional<OptimizerState> optimizer = optimizer(weights);
-    return new ModelWeights(scheme, config, weights, optimizer, vocabulary, masking, notes);
+    return made(config, weights, optimizer, vocabulary, masking);
+  }
+
+  private ModelWeights made(
+      PerformerConfig config,
+      Map<String, NpyArray> weights,
+      Optional<OptimizerState> optimizer,
+      Optional<Vocabulary> vocabulary,
+      Optional<Masking> masking) {
+    var vectors = Optional.ofNullable(embedding);
+    return new ModelWeights(
+        scheme, config, weights, optimizer, vocabulary, masking, vectors, notes);
   }
 
   /** How to get each variable; finds all problems. */

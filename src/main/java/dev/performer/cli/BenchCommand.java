@@ -116,7 +116,8 @@ final class BenchCommand extends PerformerCommand {
   @Option(
       names = "--attention",
       split = ",",
-      description = "exact, reformer, linformer, or kernels of FAVOR+.")
+      description =
+          "exact, reformer, linformer, or kernels of FAVOR+; KERNEL+16 has a window of 16 keys on each side, and the first key as a sink.")
   private List<BenchmarkedAttention> attentions = BenchmarkedAttention.DEFAULTS;
 
   @Option(
@@ -125,7 +126,7 @@ final class BenchCommand extends PerformerCommand {
       description = "Of length: PLAIN, RECOMPUTE, SEGMENTS (default: all).")
   private List<Memory> memories = List.of(Memory.values());
 
-  @Option(names = "--layers", description = "Of length: layers of the model.")
+  @Option(names = "--layers", description = "Of length and encoder: layers of the model.")
   private int layers = 6;
 
   @Option(names = "--output", description = "Folder for bench.json, bench.md and bench.png.")

@@ -3,12 +3,15 @@ package dev.performer.cli;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.performer.data.DataFile;
+import dev.performer.pipeline.Converter;
 import dev.performer.pipeline.Converter.CalibrationData;
+import dev.performer.savedmodel.softmax.FoundAttention;
 import dev.performer.study.CalibrationReport;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -19,6 +22,9 @@ import picocli.CommandLine.Parameters;
     description = {
       "Replace a model's exact softmax attention by FAVOR+ and keep all weights, or stretch its table of positions.",
       "",
+      "A SavedModel of Keras, Hugging Face or anyone else becomes a model with the same signatures and variables: attention is found in",
+      "its graph, verified on small inputs, and replaced where linear attention has such a mask; --list shows what was found.",
+      "",
       "The result is an approximation: 'approximate --model' measures it, layer by layer, and 'fine-tune --teacher' brings back what",
       "is lost."
     },
@@ -27,6 +33,7 @@ import picocli.CommandLine.Parameters;
       "",
       "Examples:",
       "  ./performer convert MODEL --attention favor --output favor",
+      "  ./performer convert MODEL --list",
       "  ./performer convert MODEL --attention favor --calibrate texts.txt --output favor",
       "  ./performer convert MODEL --interpolate-positions 2048 --output longer",
       "  ./performer convert MODEL --rotary-scaling ntk:4 --output longer"
@@ -40,7 +47,7 @@ final class ConvertCommand extends PerformerCommand {
   @Parameters(
       index = "0",
       paramLabel = "MODEL",
-      description = "A model with exact attention, or a run.")
+      description = "A SavedModel with exact attention, or a run.")
   private Path source;
 
   @Option(names = "--attention", description = "To what: favor.")
@@ -66,7 +73,21 @@ final class ConvertCommand extends PerformerCommand {
   private Path report;
 
   @Mixin private SharedOptions.Conversion options;
-  @Mixin private SharedOptions.Target target;
+
+  @ArgGroup(multiplicity = "1")
+  private Destination destination;
+
+  /** Where the model goes, or nowhere. */
+  private static final class Destination {
+    @ArgGroup(exclusive = false)
+    private SharedOptions.Target target;
+
+    @Option(
+        names = "--list",
+        description =
+            "Show the exact attention that the model's graph has, and what looks like it; write nothing.")
+    private boolean list;
+  }
 
   @JsonInclude(JsonInclude.Include.NON_NULL)
   private record Result(
@@ -75,10 +96,20 @@ final class ConvertCommand extends PerformerCommand {
       String kernel,
       Integer features,
       Long seed,
-      JsonNode calibration) {}
+      JsonNode calibration,
+      List<FoundAttention> found) {}
 
   @Override
   public Integer call() {
+    if (destination.list) {
+      List<FoundAttention> found = Converter.found(source);
+      found.forEach(each -> print(each.toString()));
+      if (found.isEmpty()) {
+        print("No softmax in the graph of " + source);
+      }
+      return done(new Result(null, null, null, null, null, null, found));
+    }
+    SharedOptions.Target target = destination.target;
     boolean isFavor = attention != null;
     requireUsage(
         isFavor || options.interpolates(),
@@ -97,14 +128,19 @@ final class ConvertCommand extends PerformerCommand {
     print("Written: " + target.path + "; " + outcome.note());
     if (!isFavor) {
       print("Its positions stand closer than they were trained; fine-tune it on long sequences.");
-      return done(new Result(target.path, outcome.layers(), null, null, null, null));
+      return done(new Result(target.path, outcome.layers(), null, null, null, null, null));
     }
     outcome.report().filter(of -> report != null).ifPresent(of -> write(of.table()));
+    boolean isOurs = outcome.found().isEmpty();
+    outcome.found().forEach(each -> print(each.toString()));
     print(
-        """
+        isOurs
+            ? """
         It approximates the original. How well:  ./performer approximate --model %s --data FILE
-        To bring back what is lost:  ./performer fine-tune %1$s --teacher %s --data FILE --output RUN""",
-        target.path, source);
+        To bring back what is lost:  ./performer fine-tune %1$s --teacher %s --data FILE --output RUN"""
+            : "It approximates the original; './performer fine-tune %s' trains it further.",
+        target.path,
+        source);
     var favor = converter.conversion().orElseThrow().favor();
     return done(
         new Result(
@@ -113,7 +149,8 @@ final class ConvertCommand extends PerformerCommand {
             favor.kernel().label(),
             favor.features(),
             favor.seed(),
-            outcome.report().map(CalibrationReport::json).orElse(null)));
+            outcome.report().map(CalibrationReport::json).orElse(null),
+            isOurs ? null : outcome.found()));
   }
 
   private void write(String table) {

@@ -46,7 +46,7 @@ final class EmbedCommand extends PerformerCommand.OnModel {
   @Option(
       names = "--pool",
       description =
-          "Over tokens: mean, max, sum, cls (the class token, else the first), last, mean-sqrt, weighted-mean or none (default: from performer.json, else mean).")
+          "Over tokens: mean, max, sum, cls (the class token, else the first), last, mean-sqrt, weighted-mean, mean-inner (without the first and the last token) or none (default: from performer.json, else mean).")
   private TextEmbedding.Pooling pool;
 
   @Option(

@@ -103,7 +103,7 @@ final class ImportCommand extends PerformerCommand {
   @Option(
       names = "--tokenizer",
       description =
-          "tokenizer.json, BERT's vocab.txt, vocab.json with merges.txt, bytes, bytes:N, google-protein, pad-first-protein or letters:ABC… (default: what the checkpoint has, else the tokenizer.json or vocab.txt beside it).")
+          "tokenizer.json, BERT's or ESM's vocab.txt, vocab.json with merges.txt, bytes, bytes:N, google-protein, pad-first-protein or letters:ABC… (default: what the checkpoint has, else the tokenizer.json or vocab.txt beside it).")
   private String tokenizer;
 
   @Override

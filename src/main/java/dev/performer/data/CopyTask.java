@@ -9,7 +9,7 @@ import java.util.SplittableRandom;
  *
  * @param length tokens of an example at most: two halves and the separator, so an odd number
  */
-public record CopyTask(int length, int symbols, long size, long seed) implements IndexedExamples {
+public record CopyTask(int length, int symbols, long size, long seed) implements MadeUpExamples {
   private static final int PURPOSE = 101;
 
   public CopyTask {
@@ -20,6 +20,7 @@ public record CopyTask(int length, int symbols, long size, long seed) implements
   }
 
   /** The symbols, the separator, padding. */
+  @Override
   public Vocabulary vocabulary() {
     return Vocabulary.of(Vocabulary.numbered("s", " ", symbols), "<copy>", "<pad>");
   }

@@ -73,8 +73,8 @@ public final class JsonTokenizer implements Tokenizer {
   }
 
   /**
-   * Reads a tokenizer.json, BERT's vocab.txt, or a vocab.json with its merges.txt, with the
-   * tokenizer_config.json beside it.
+   * Reads a tokenizer.json, a vocab.txt of BERT or ESM, or a vocab.json with its merges.txt, with
+   * the tokenizer_config.json beside it.
    */
   public static JsonTokenizer read(Path path) {
     try {

@@ -27,7 +27,7 @@ public record RetrievalTask(
     int fillers,
     long size,
     long seed)
-    implements IndexedExamples {
+    implements MadeUpExamples {
   private static final int PURPOSE = 102;
   private static final int MOST_TOKENS = 1 << 20;
 
@@ -54,6 +54,7 @@ public record RetrievalTask(
   }
 
   /** Keys, values, records if there are any, filler, the sign that questions follow, padding. */
+  @Override
   public Vocabulary vocabulary() {
     var pairs =
         Vocabulary.numbered("k", "", records ? keys : 0)

@@ -33,7 +33,7 @@ final class TokenizerFiles {
   /** The tokenizer.json that a file is or stands for, and the settings beside it. */
   record Found(byte[] json, JsonNode settings) {}
 
-  /** A tokenizer.json, BERT's vocab.txt, or a vocab.json with the merges.txt beside it. */
+  /** A tokenizer.json, a vocab.txt of BERT or ESM, or a vocab.json with its merges.txt. */
   static Found read(Path file) throws IOException {
     Path beside = file.resolveSibling(SETTINGS);
     JsonNode settings =
@@ -42,7 +42,7 @@ final class TokenizerFiles {
     String source = file.toString();
     Path merges = file.resolveSibling(MERGES);
     if (source.endsWith(".txt")) {
-      bytes = TokenizerTemplates.wordPieces(lines(bytes), settings, source);
+      bytes = TokenizerTemplates.tokens(lines(bytes), settings, source);
     } else if (Files.isRegularFile(merges)) {
       JsonNode tree = StrictJson.readTree(bytes, source);
       if (!tree.has("model")) {

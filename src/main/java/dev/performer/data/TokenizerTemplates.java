@@ -16,9 +16,9 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * The tokenizer.json of vocabularies that come without: BERT's list of word pieces, and byte-level
- * BPE as GPT-2 and RoBERTa have it. Settings are those of a tokenizer_config.json, which may be
- * absent.
+ * The tokenizer.json of vocabularies that come without: BERT's list of word pieces, ESM's of
+ * residues, and byte-level BPE as GPT-2 and RoBERTa have it. Settings are those of a
+ * tokenizer_config.json, which may be absent.
  */
 final class TokenizerTemplates {
   /** Of BERT without its tokens. */
@@ -52,6 +52,17 @@ final class TokenizerTemplates {
        {"type": "Replace", "pattern": {"String": "\u00df"}, "content": "ss"},
        {"type": "Replace", "pattern": {"String": "\u03c2"}, "content": "\u03c3"}""";
 
+  /** Of ESM: each letter by itself; spaces are nothing. */
+  private static final String RESIDUES =
+      """
+      {"version": "1.0", "added_tokens": [], "normalizer": null,
+       "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"},
+        {"type": "Split", "pattern": {"Regex": "<[^<>]+>|."}, "behavior": "Isolated", "invert": false}]},
+       "post_processor": {"type": "BertProcessing", "sep": ["<eos>", %1$d], "cls": ["<cls>", %2$d]},
+       "decoder": {"type": "Fuse"},
+       "model": {"type": "WordLevel", "unk_token": "<unk>"}}
+      """;
+
   private static final String BYTE_LEVEL =
       """
       {"version": "1.0", "added_tokens": [], "normalizer": null,
@@ -62,6 +73,8 @@ final class TokenizerTemplates {
       """;
 
   private static final List<String> OF_BERT = List.of("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]");
+  private static final List<String> OF_RESIDUES =
+      List.of("<cls>", "<pad>", "<eos>", "<unk>", "<mask>");
   private static final List<String> OF_BYTES =
       List.of("<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>");
   private static final Set<String> BYTE_LEVEL_CLASSES =
@@ -69,8 +82,20 @@ final class TokenizerTemplates {
 
   private TokenizerTemplates() {}
 
+  /** Tokens, one a line: ESM's residues, known by {@code <cls>}, else BERT's word pieces. */
+  static byte[] tokens(List<String> lines, JsonNode settings, String source) {
+    boolean isEsm = lines.containsAll(List.of("<cls>", "<eos>", "<unk>"));
+    return isEsm ? residues(lines, settings, source) : wordPieces(lines, settings, source);
+  }
+
+  private static byte[] residues(List<String> lines, JsonNode settings, String source) {
+    int begin = lines.indexOf("<cls>");
+    ObjectNode json = tree(RESIDUES, source, lines.indexOf("<eos>"), begin);
+    return bytes(json, vocabulary(lines, source), settings, OF_RESIDUES);
+  }
+
   /** Word pieces, one a line; texts become lower case unless {@code do_lower_case} is false. */
-  static byte[] wordPieces(List<String> lines, JsonNode settings, String source) {
+  private static byte[] wordPieces(List<String> lines, JsonNode settings, String source) {
     JsonNode accents = settings.path("strip_accents");
     String normalizer =
         BERT_NORMALIZER.formatted(
@@ -99,6 +124,13 @@ final class TokenizerTemplates {
     missing.removeAll(lines);
     String lacks = String.join(", ", missing);
     require(lacks.isEmpty(), "%s: is no vocabulary of BERT, it lacks %s", source, lacks);
+    ObjectNode json =
+        tree(BERT, source, lines.indexOf("[SEP]"), lines.indexOf("[CLS]"), normalizer);
+    return bytes(json, vocabulary(lines, source), settings, OF_BERT);
+  }
+
+  /** The id of each token, its line. */
+  private static ObjectNode vocabulary(List<String> lines, String source) {
     ObjectNode vocabulary = JsonNodeFactory.instance.objectNode();
     for (int id = 0; id < lines.size(); id++) {
       if (vocabulary.replace(lines.get(id), IntNode.valueOf(id)) != null) {
@@ -106,9 +138,7 @@ final class TokenizerTemplates {
         throw new PerformerException(twice.formatted(source, id + 1, Excerpt.of(lines.get(id))));
       }
     }
-    ObjectNode json =
-        tree(BERT, source, lines.indexOf("[SEP]"), lines.indexOf("[CLS]"), normalizer);
-    return bytes(json, vocabulary, settings, OF_BERT);
+    return vocabulary;
   }
 
   /**

@@ -37,6 +37,11 @@ public record Algebra<T extends TFloating>(Ops tf, Class<T> type) {
         : cast(tf.constant((float) value));
   }
 
+  /** The distance from 1 to the next number. */
+  public double rounding() {
+    return type == TFloat64.class ? Math.ulp(1.0) : Math.ulp(1f);
+  }
+
   @SuppressWarnings("unchecked")
   public Operand<T> cast(Operand<? extends TNumber> x) {
     return x.type() == type ? (Operand<T>) x : tf.dtypes.cast(x, type);

@@ -5,6 +5,7 @@ import static dev.performer.PerformerException.require;
 import dev.performer.model.PerformerConfig.Positions;
 import dev.performer.nn.RotaryScaling;
 import dev.performer.nn.RotaryScaling.Kind;
+import java.util.List;
 
 /** Checks of single keys of a {@link PerformerConfig}, whose errors name the key. */
 final class ConfigChecks {
@@ -34,12 +35,28 @@ final class ConfigChecks {
     require(isToken, "key %s is %d, but tokens go from 0 to %d", key, value, vocabularySize - 1);
   }
 
-  static void rotary(boolean isRotary, int headSize, RotaryScaling scaling) {
+  static void rotary(
+      boolean isRotary, int headSize, RotaryScaling scaling, List<Double> frequencies) {
     boolean isOdd = isRotary && headSize % 2 != 0;
     require(!isOdd, "rotary positions need an even headSize, not %d", headSize);
     require(isRotary || scaling == null, "rotaryScaling needs positions: rotary");
     boolean hasSlow = scaling == null || scaling.kind() != Kind.NTK || headSize > 2;
     require(hasSlow, "rotaryScaling ntk needs a headSize of at least 4, not %d", headSize);
+    require(isRotary || frequencies == null, "rotaryFrequencies need positions: rotary");
+    String half = "rotaryFrequencies must be headSize / 2 = %d positive numbers";
+    boolean fits =
+        frequencies == null
+            || frequencies.size() == headSize / 2
+                && frequencies.stream().allMatch(f -> f > 0 && Double.isFinite(f));
+    require(fits, half, headSize / 2);
+  }
+
+  static void rescaling(MaskRescaling of, Task task, boolean classToken, int vocabularySize) {
+    token("maskRescaling.token", of == null ? null : of.token(), vocabularySize);
+    boolean isWhole = task != Task.CAUSAL_LM && !task.hasDecoder() && !classToken;
+    String sees =
+        "maskRescaling counts masks of a whole sequence: not in causal-lm, sequence-to-sequence or with a classToken";
+    require(of == null || isWhole, sees);
   }
 
   /** An attention entry; null is none. */
@@ -51,9 +68,24 @@ final class ConfigChecks {
     require(exact <= heads, "%s.exactHeads is %d, but there are %d heads", key, exact, heads);
   }
 
-  static void entries(int entries, int layers) {
+  /** One attention entry for all layers, or one each. */
+  static void entries(
+      List<AttentionConfig> attention, int layers, int heads, int headSize, int maxLength) {
+    int entries = attention.size();
     String message = "attention has %d entries for %d layers; give one, or one each";
     require(entries == 1 || entries == layers, message, entries, layers);
+    attention.forEach(entry -> checked("attention", entry, heads, headSize, maxLength));
+  }
+
+  static void classifier(Task task, int classes, List<Integer> sizes) {
+    sizes.forEach(size -> atLeast(1, "classifierSizes", size));
+    require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
+    require(classes > 0 || sizes.isEmpty(), "classifierSizes needs classes above 0");
+  }
+
+  static void classToken(Task task, boolean classToken) {
+    boolean hasWhole = !classToken || !task.hasTokenLogits();
+    require(hasWhole, "classToken needs a task without logits of tokens");
   }
 
   /** A decoder stands where the task has one. @param isAlone whether no attention is given it */

@@ -62,12 +62,21 @@ record Embeddings(
   }
 
   /**
-   * Of ids and their types, {@code [B, L]}, or null for zeros, at positions {@code [L]} or {@code
-   * [B, L]}: {@code [B, L, E]}, or with a class token, which has a position too, one row more.
+   * Of ids, their mask, which may be null, and their types, {@code [B, L]}, or null for zeros, at
+   * positions {@code [L]} or {@code [B, L]}: {@code [B, L, E]}, or with a class token, which has a
+   * position too, one row more.
    */
   Operand<TFloat32> apply(
-      Ops tf, Operand<TInt32> ids, Operand<TInt32> typeIds, Operand<TInt32> at, Dropout drop) {
+      Ops tf,
+      Operand<TInt32> ids,
+      Operand<TFloat32> mask,
+      Operand<TInt32> typeIds,
+      Operand<TInt32> at,
+      Dropout drop) {
     Operand<TFloat32> x = tokens.apply(tf, ids); // [B, L, E]
+    if (config.maskRescaling() != null) {
+      x = config.maskRescaling().apply(tf, x, ids, mask);
+    }
     if (types != null) {
       x = tf.math.add(x, types.apply(tf, typeIds == null ? tf.zerosLike(ids) : typeIds));
     }

@@ -28,6 +28,11 @@ import java.util.stream.IntStream;
  * @param layers which layers; empty for all that attend exactly
  */
 public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
+  /** Checks. @throws dev.performer.PerformerException if weights would fade */
+  public FavorConversion {
+    require(!favor.hasGate(), "what is replaced has no gates; convert with gate: none");
+  }
+
   /** What takes the place of exact attention where nothing else is chosen. */
   public static FavorKeys defaults() {
     return FavorConfig.builder().kernel(Kernel.CLOSEST).lengths(Lengths.SQRT_D);
@@ -143,6 +148,7 @@ public record FavorConversion(FavorConfig favor, Set<Integer> layers) {
   /** Whether a layer estimates exact attention in our convention. */
   private static boolean isSoftmax(PerformerConfig config, int layer) {
     return config.attentionOf(layer) instanceof AttentionConfig.Favor own
+        && !own.config().hasGate()
         && own.config().convention().equals(Convention.PERFORMER)
         && Kernel.unbiased().contains(own.config().kernel());
   }

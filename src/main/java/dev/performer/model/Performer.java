@@ -21,8 +21,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.Function;
+import java.util.stream.Stream;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Op;
@@ -223,7 +225,8 @@ public final class Performer {
    * without dropout, with attention of the caller's. Tokens are what the model reads there: not
    * shifted.
    *
-   * @throws dev.performer.PerformerException if the model has a decoder or a class token
+   * @throws dev.performer.PerformerException if the model has a decoder, a class token or
+   *     embeddings that depend on the whole sequence
    */
   public Outputs applyPiece(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> positions, Mixing mixing) {
@@ -233,8 +236,10 @@ public final class Performer {
   /** The same with dropout. */
   Outputs applyPiece(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> positions, Mixing mixing, Dropout drop) {
-    boolean isWhole = decoder != null || config.classToken();
-    require(!isWhole, "a model with a decoder or a class token cannot run piece by piece");
+    boolean isWhole = decoder != null || config.classToken() || config.maskRescaling() != null;
+    String whole =
+        "a model with a decoder, a class token or maskRescaling cannot run piece by piece";
+    require(!isWhole, whole);
     var context = new Stack.Context(null, rotation(tf, positions), null, null, drop, mixing, null);
     int first = config.firstPosition();
     var at = first == 0 ? positions : tf.math.add(positions, tf.constant(first));
@@ -247,8 +252,10 @@ public final class Performer {
   }
 
   private Rotation rotation(Ops tf, Operand<TInt32> positions) {
-    boolean isRotary = config.positions().isRotary();
-    return isRotary ? Rotation.at(tf, positions, config.headSize(), config.rotaryScaling()) : null;
+    PerformerConfig c = config;
+    return c.positions().isRotary()
+        ? Rotation.at(tf, positions, c.headSize(), c.rotaryScaling(), c.rotaryFrequencies())
+        : null;
   }
 
   private Outputs outputs(
@@ -333,20 +340,25 @@ public final class Performer {
       Operand<TFloat32> mask) { // [B, L]; changed along with the tokens; null where all are tokens
     /**
      * What one block computes: {@code [B, L, E]}, also behind self attention's output layer, and
-     * what goes into self attention, {@code [B, H, L, D]}, queries and keys as they are compared.
+     * what goes into self attention, {@code [B, H, L, D]}, queries and keys as they are compared,
+     * and logarithms of gates, {@code [B, H, L, 1]}, or null.
      */
     public record Layer(
         Operand<TFloat32> hidden,
         Operand<TFloat32> attentionOutput,
         Operand<TFloat32> queries,
         Operand<TFloat32> keys,
-        Operand<TFloat32> values) {
+        Operand<TFloat32> values,
+        Operand<TFloat32> logGates) {
       static Layer of(List<Operand<TFloat32>> all) {
-        return new Layer(all.get(0), all.get(1), all.get(2), all.get(3), all.get(4));
+        var gates = all.size() > 5 ? all.get(5) : null;
+        return new Layer(all.get(0), all.get(1), all.get(2), all.get(3), all.get(4), gates);
       }
 
       List<Operand<TFloat32>> all() {
-        return List.of(hidden, attentionOutput, queries, keys, values);
+        return Stream.of(hidden, attentionOutput, queries, keys, values, logGates)
+            .filter(Objects::nonNull)
+            .toList();
       }
     }
   }

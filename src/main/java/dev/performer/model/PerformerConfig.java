@@ -49,6 +49,9 @@ import java.util.stream.Stream;
  * @param attentionBias whether the dense layers around attention have biases
  * @param positions how a token knows its position
  * @param rotaryScaling of rotary positions, for longer sequences; null for none
+ * @param rotaryFrequencies radians by which each pair of a head turns from a position to the next,
+ *     D/2 numbers; null for 10000^(−2i/D)
+ * @param maskRescaling of embeddings, by how many tokens are masked; null for none
  * @param shiftBos token that the model itself puts in front while it drops the last one, so that
  *     logits at l come from tokens before l, as Google's FlaxLM does; null for no shift. In
  *     sequence to sequence it is the decoder's tokens that are shifted
@@ -86,6 +89,8 @@ public record PerformerConfig(
     boolean attentionBias,
     Positions positions,
     @JsonInclude(NON_NULL) RotaryScaling rotaryScaling,
+    @JsonInclude(NON_NULL) List<Double> rotaryFrequencies,
+    @JsonInclude(NON_NULL) MaskRescaling maskRescaling,
     Integer shiftBos,
     Integer padId,
     boolean classToken,
@@ -141,23 +146,18 @@ public record PerformerConfig(
     matrix("classes", classes, "hiddenSize", hiddenSize);
     atLeast(0, "tokenTypes", tokenTypes);
     atLeast(0, "classes", classes);
-    classifierSizes.forEach(size -> atLeast(1, "classifierSizes", size));
     token("padId", padId, vocabularySize);
     token("shiftBos", shiftBos, vocabularySize);
     classes = task.hasNumbers() && classes == 0 ? 1 : classes;
-    require(classes > 0 || !task.hasLabels(), "key classes is missing, the number of classes");
-    require(classes > 0 || classifierSizes.isEmpty(), "classifierSizes needs classes above 0");
-    boolean isAlone = decoderAttention == null && crossAttention == null;
-    ConfigChecks.decoder(task, decoderLayers, isAlone);
-    boolean hasWhole = !classToken || !task.hasTokenLogits();
-    require(hasWhole, "classToken needs a task without logits of tokens");
-    ConfigChecks.rotary(positions.isRotary(), headSize, rotaryScaling);
+    ConfigChecks.classifier(task, classes, classifierSizes);
+    ConfigChecks.decoder(task, decoderLayers, decoderAttention == null && crossAttention == null);
+    rotaryFrequencies = rotaryFrequencies == null ? null : List.copyOf(rotaryFrequencies);
+    ConfigChecks.rotary(positions.isRotary(), headSize, rotaryScaling, rotaryFrequencies);
+    ConfigChecks.rescaling(maskRescaling, task, classToken, vocabularySize);
+    ConfigChecks.classToken(task, classToken);
     ConfigChecks.padding(positions, padId, classToken);
     require(headEpsilon == null || headEpsilon >= 0, "headEpsilon must be 0 or more");
-    ConfigChecks.entries(attention.size(), layers);
-    for (AttentionConfig entry : attention) {
-      checked("attention", entry, heads, headSize, maxLength);
-    }
+    ConfigChecks.entries(attention, layers, heads, headSize, maxLength);
     checked("decoderAttention", decoderAttention, heads, headSize, maxLength);
     checked("crossAttention", crossAttention, heads, headSize, maxLength);
     if (task.hasDecoder()) {

@@ -11,6 +11,7 @@ import dev.performer.nn.Activation;
 import dev.performer.nn.Dense;
 import dev.performer.nn.Dropout;
 import dev.performer.nn.HeadCalibration;
+import dev.performer.nn.HeadGates;
 import dev.performer.nn.HeadMixer;
 import dev.performer.nn.LayerNorm;
 import dev.performer.nn.MultiHeadAttention;
@@ -67,7 +68,8 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
   /** Arguments as of {@link Embeddings#apply}. */
   Pass apply(
       Ops tf, Operand<TInt32> tokens, Operand<TInt32> types, Operand<TInt32> at, Context context) {
-    Operand<TFloat32> embedded = embeddings.apply(tf, tokens, types, at, context.drop());
+    Operand<TFloat32> embedded =
+        embeddings.apply(tf, tokens, context.mask(), types, at, context.drop());
     List<Outputs.Layer> layers = new ArrayList<>();
     Operand<TFloat32> x = embedded;
     for (int i = 0; i < blocks.size(); i++) {
@@ -129,7 +131,7 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
       }
       Operand<TFloat32> into = isPost ? hidden : mlpNorm.apply(tf, hidden);
       Operand<TFloat32> out = residual(tf, hidden, mlp.apply(tf, into, in.drop()), mlpNorm, in);
-      return new Outputs.Layer(out, attended, of.queries(), of.keys(), of.values());
+      return new Outputs.Layer(out, attended, of.queries(), of.keys(), of.values(), of.logGates());
     }
 
     private Operand<TFloat32> residual(
@@ -213,7 +215,9 @@ record Stack(Embeddings embeddings, List<Block> blocks, LayerNorm norm) {
             favor.config().meantKernel().isCalibrated()
                 ? HeadCalibration.create(in, config.heads(), rows, config.headSize(), drawn)
                 : null;
-        return new HeadMixer.Favor(favor.config(), projection, of, config.heads());
+        var gates =
+            HeadGates.create(in, favor.config().gate(), config.hiddenSize(), config.heads());
+        return new HeadMixer.Favor(favor.config(), projection, of, gates, config.heads());
       } else if (attention instanceof AttentionConfig.ModelGarden garden) {
         return new HeadMixer.ModelGarden(garden.config(), projection, config.heads(), dropout);
       } else if (attention instanceof AttentionConfig.Reformer reformer) {

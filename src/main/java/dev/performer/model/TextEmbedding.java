@@ -8,6 +8,7 @@ import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.ReduceSum;
+import org.tensorflow.op.math.Cumsum;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -51,19 +52,24 @@ public record TextEmbedding(Pooling pooling, boolean normalize, Integer maxLengt
     /** A mean in which the token at i counts i + 1 times. */
     @JsonProperty("weighted-mean")
     WEIGHTED_MEAN,
+    /** The mean of all but the first and the last token, as of proteins in ESM. */
+    @JsonProperty("mean-inner")
+    MEAN_INNER,
     /** One vector per token. */
     @JsonProperty("none")
     NONE;
 
     /** What each vector counts in all but {@link #MAX}. @param real where one is no padding */
     public double[] weights(boolean[] real) {
+      int[] all = IntStream.range(0, real.length).filter(i -> real[i]).toArray();
+      int first = all.length == 0 ? -1 : all[0];
+      int last = all.length == 0 ? -1 : all[all.length - 1];
       double[] weights = new double[real.length];
       double sum = 0;
-      int last = -1;
-      for (int i = 0; i < real.length; i++) {
-        weights[i] = !real[i] ? 0 : this == WEIGHTED_MEAN ? i + 1 : 1;
+      for (int i : all) {
+        boolean isOuter = this == MEAN_INNER && (i == first || i == last);
+        weights[i] = isOuter ? 0 : this == WEIGHTED_MEAN ? i + 1 : 1;
         sum += weights[i];
-        last = real[i] ? i : last;
       }
       int only = this == CLS ? 0 : last;
       double by = this == SUM ? 1 : this == MEAN_SQRT ? Math.sqrt(sum) : sum;
@@ -82,13 +88,25 @@ public record TextEmbedding(Pooling pooling, boolean normalize, Integer maxLengt
       if (this == CLS || this == LAST) {
         return tf.dtypes.cast(tf.math.equal(places, tf.math.mul(ones, only)), TFloat32.class);
       }
-      var weights = this == WEIGHTED_MEAN ? tf.math.mul(mask, places) : mask;
+      var weights =
+          this == WEIGHTED_MEAN
+              ? tf.math.mul(mask, places)
+              : this == MEAN_INNER ? inner(tf, mask) : mask;
       if (this == SUM) {
         return weights;
       }
       var sum = tf.reduceSum(weights, tf.array(1), ReduceSum.keepDims(true)); // [B, 1]
       var by = tf.math.maximum(sum, tf.constant(1f));
       return tf.math.div(weights, this == MEAN_SQRT ? tf.math.sqrt(by) : by);
+    }
+
+    /** The mask without the first and the last token of each row. */
+    private static Operand<TFloat32> inner(Ops tf, Operand<TFloat32> mask) {
+      var before = tf.math.cumsum(mask, tf.constant(1), Cumsum.exclusive(true));
+      var behind =
+          tf.math.cumsum(mask, tf.constant(1), Cumsum.exclusive(true), Cumsum.reverse(true));
+      var nearest = tf.math.minimum(before, behind); // 0 at the first and the last token
+      return tf.math.mul(mask, tf.math.minimum(nearest, tf.constant(1f)));
     }
   }
 

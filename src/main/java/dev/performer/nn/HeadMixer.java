@@ -50,7 +50,7 @@ public sealed interface HeadMixer {
     int channels = (int) Algebra.size(at, 0, "the number of rows"); // each for one of them
     var sizes = List.of(Algebra.sizes(tf, x.keys(), 0, 3), tf.array(channels));
     Operand<TFloat32> values = tf.fill(tf.concat(sizes, tf.constant(0)), tf.constant(0f));
-    var given = new Projected(x.queries(), x.keys(), values);
+    var given = new Projected(x.queries(), x.keys(), values, x.logGates());
     Mixed mixed = mix(tf, given, keyMask, Dropout.none());
     Operand<TFloat32> out = mixed.rest(); // [B, H, L, n]
     if (mixed.begin() != null) {
@@ -67,6 +67,11 @@ public sealed interface HeadMixer {
   /** Whether the first queries have an output layer of their own. */
   default boolean hasBegin() {
     return false;
+  }
+
+  /** Logarithms of gates of the keys' {@code source}, {@code [B, H, S, 1]}; null for none. */
+  default Operand<TFloat32> logGates(Ops tf, Operand<TFloat32> source) {
+    return null;
   }
 
   /** Whether the queries are the keys, too. */
@@ -122,9 +127,15 @@ public sealed interface HeadMixer {
 
   /**
    * FAVOR+, exact attention in the first heads if wanted; projection {@code [M, D]}, or null, and
-   * the calibration of all heads where the kernel has one.
+   * the calibration of all heads where the kernel has one, and their gates where it has any, which
+   * those that are exact do not use.
    */
-  record Favor(FavorConfig config, Variable projection, HeadCalibration calibration, int heads)
+  record Favor(
+      FavorConfig config,
+      Variable projection,
+      HeadCalibration calibration,
+      HeadGates gates,
+      int heads)
       implements HeadMixer {
     /** FAVOR+ of some heads with the projection as it is read here. */
     public FavorAttention attention(Ops tf, int first, int count) {
@@ -148,8 +159,17 @@ public sealed interface HeadMixer {
               tf,
               x,
               p -> exact.attend(tf, p.queries(), p.keys(), p.values(), keyMask),
-              p -> attention(tf).attend(tf, p.queries(), p.keys(), p.values(), kept));
+              p -> favor(tf, p, kept));
       return new Mixed(null, heads);
+    }
+
+    private Operand<TFloat32> favor(Ops tf, Projected x, Operand<TFloat32> keyMask) {
+      return attention(tf).attend(tf, x.queries(), x.keys(), x.values(), keyMask, x.logGates());
+    }
+
+    @Override
+    public Operand<TFloat32> logGates(Ops tf, Operand<TFloat32> source) {
+      return gates == null ? null : gates.logs(tf, source);
     }
 
     @Override
@@ -159,7 +179,7 @@ public sealed interface HeadMixer {
         Operand<TFloat32> keyMask,
         Operand<TInt32> at,
         List<Operand<TFloat32>> once) {
-      if (config.hasBand()) {
+      if (config.hasBand() || config.hasGate()) {
         return HeadMixer.super.weights(tf, x, keyMask, at, once);
       }
       var exact = new Exact(new ExactAttention(config.causal()), false, 0);

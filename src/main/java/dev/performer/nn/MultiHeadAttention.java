@@ -50,7 +50,8 @@ public record MultiHeadAttention(
     Operand<TFloat32> q = split(tf, parts.get(0)); // [B, H, L, D]
     Operand<TFloat32> k = split(tf, parts.get(1)); // [B, H, S, D]
     Operand<TFloat32> v = split(tf, parts.get(2)); // [B, H, S, D]
-    return new Projected(turned(tf, q, rotation), turned(tf, k, rotation), v);
+    return new Projected(
+        turned(tf, q, rotation), turned(tf, k, rotation), v, mixer.logGates(tf, source));
   }
 
   private static Operand<TFloat32> turned(Ops tf, Operand<TFloat32> x, Rotation rotation) {

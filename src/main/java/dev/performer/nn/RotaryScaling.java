@@ -3,8 +3,8 @@ package dev.performer.nn;
 import static dev.performer.PerformerException.require;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import java.util.List;
 import java.util.Locale;
-import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 
 /**
@@ -38,15 +38,28 @@ public record RotaryScaling(Kind kind, double factor) {
         isFactor, "rotaryScaling.factor must be at least 1 and below a million, not %s", factor);
   }
 
-  /** Radians from a position to the next of each pair of a head, {@code [D/2]}. */
-  static double[] frequencies(RotaryScaling scaling, double base, int headSize) {
-    boolean isSlower = scaling != null && scaling.kind == Kind.NTK && headSize > 2;
-    double raised = isSlower ? Math.pow(scaling.factor, headSize / (headSize - 2.0)) : 1;
-    double all = scaling != null && scaling.kind == Kind.LINEAR ? scaling.factor : 1;
-    DoubleStream frequencies =
-        IntStream.range(0, headSize / 2)
-            .mapToDouble(i -> Math.pow(base * raised, -2.0 * i / headSize));
-    return frequencies.map(frequency -> frequency / all).toArray();
+  /**
+   * Radians from a position to the next of each pair of a head, {@code [D/2]}.
+   *
+   * @param scaling null for none
+   * @param trained those that the model was trained with; null for {@code base^(-2i/D)}
+   */
+  static double[] frequencies(
+      RotaryScaling scaling, List<Double> trained, double base, int headSize) {
+    return IntStream.range(0, headSize / 2)
+        .mapToDouble(
+            i -> {
+              double own = trained != null ? trained.get(i) : Math.pow(base, -2.0 * i / headSize);
+              return scaling == null ? own : own / scaling.slower(i, headSize);
+            })
+        .toArray();
+  }
+
+  /** By what the turning of pair {@code i} is divided. */
+  private double slower(int i, int headSize) {
+    return kind == Kind.LINEAR
+        ? factor
+        : headSize > 2 ? Math.pow(factor, 2.0 * i / (headSize - 2)) : 1;
   }
 
   /** Such as {@code linear:4}. */

@@ -57,8 +57,8 @@ public final class Sinusoids {
   }
 
   /**
-   * Rotary positions: the pair (x_i, x_{i+D/2}) turns by {@code p/10000^(2i/D)}, so that a product
-   * of a query and a key depends on their distance only.
+   * Rotary positions: the pair (x_i, x_{i+D/2}) turns by {@code p/10000^(2i/D)}, or by p times the
+   * model's own frequency, so that a product of a query and a key depends on their distance only.
    *
    * @param cosines {@code [L, D/2]} or {@code [B, 1, L, D/2]}
    * @param sines of the same shape
@@ -69,10 +69,15 @@ public final class Sinusoids {
      * For positions of all rows of a batch, {@code [L]}, or of each, {@code [B, L]}.
      *
      * @param scaling null for none
+     * @param trained radians from a position to the next of each pair; null for the usual
      */
     public static Rotation at(
-        Ops tf, Operand<TInt32> positions, int headSize, RotaryScaling scaling) {
-      double[] frequencies = RotaryScaling.frequencies(scaling, BASE, headSize);
+        Ops tf,
+        Operand<TInt32> positions,
+        int headSize,
+        RotaryScaling scaling,
+        List<Double> trained) {
+      double[] frequencies = RotaryScaling.frequencies(scaling, trained, BASE, headSize);
       var angles = angles(tf, positions, frequencies); // [..., L, D/2]
       if (positions.shape().numDimensions() == 2) {
         angles = tf.expandDims(angles, tf.constant(1)); // [B, 1, L, D/2]

@@ -14,10 +14,12 @@ import dev.performer.nn.RotaryScaling;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.OutputDirectory;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.softmax.FoundAttention;
 import dev.performer.study.CalibrationReport;
 import dev.performer.study.Calibrator;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -66,20 +68,39 @@ public record Converter(
   }
 
   /**
-   * The SavedModel that was written, the layers that were replaced, one line on it, and what a
-   * calibration changed.
+   * The SavedModel that was written, the layers that were replaced, one line on it, what a
+   * calibration changed, and of a model that is not ours what was found in its graph.
    */
   public record Outcome(
-      Path model, List<Integer> layers, String note, Optional<CalibrationReport> report) {}
+      Path model,
+      List<Integer> layers,
+      String note,
+      Optional<CalibrationReport> report,
+      List<FoundAttention> found) {}
 
   /**
-   * Converts a model of ours with exact attention, and may replace what is at the target.
+   * The exact attention in the graph of any model, and what looks like it.
+   *
+   * @throws PerformerException if it cannot be read or run
+   */
+  public static List<FoundAttention> found(Path source) {
+    return ImportedConversion.found(ModelLocation.savedModel(source));
+  }
+
+  /**
+   * Converts a model with exact attention, and may replace what is at the target. One that is not
+   * ours becomes a model of the same signatures and variables; what Python attached to it stays
+   * behind.
    *
    * @throws PerformerException if no layer attends exactly, or the target cannot be written
    */
   public Outcome convert(Path source, Path target, boolean replace) {
     OutputDirectory.requireFree(target, replace);
-    PerformerModels.Saved model = PerformerModels.load(ModelLocation.savedModel(source));
+    Path place = ModelLocation.savedModel(source);
+    if (PerformerModels.config(place).isEmpty()) {
+      return imported(source, place, target, replace);
+    }
+    PerformerModels.Saved model = PerformerModels.load(place);
     List<String> notes = new ArrayList<>();
     Made made;
     try {
@@ -101,7 +122,17 @@ public record Converter(
             .withEmbedding(old.embedding())
             .withChatTemplate(old.chatTemplate());
     PerformerModels.write(config, converted.weights(), card, target, replace);
-    return new Outcome(target, converted.layers(), String.join("; ", notes), made.report);
+    String note = String.join("; ", notes);
+    return new Outcome(target, converted.layers(), note, made.report, List.of());
+  }
+
+  private Outcome imported(Path source, Path place, Path target, boolean replace) {
+    String only =
+        "%s: does not say how it is built, so only its attention can be converted, not %s";
+    require(conversion.isPresent(), only, source, "its positions");
+    require(positions.isEmpty() && rotary.isEmpty(), only, source, "its positions, too");
+    require(calibration.isEmpty(), only, source, "with a calibration");
+    return new ImportedConversion(conversion.get()).convert(source, place, target, replace);
   }
 
   private record Made(FavorConversion.Converted converted, Optional<CalibrationReport> report) {}
@@ -126,7 +157,7 @@ public record Converter(
     var report =
         CalibrationReport.measure(
             before.config(), before.weights(), now, found, some, reader.pad(), padded);
-    notes.add(note(conversion.get(), now));
+    notes.add(note(conversion.get(), now.layers()));
     notes.add(report.summary());
     return new Made(now, Optional.of(report));
   }
@@ -137,7 +168,7 @@ public record Converter(
     var now = longer(config, weights, notes);
     if (conversion.isPresent()) {
       now = conversion.get().apply(now.config(), now.weights());
-      notes.add(note(conversion.get(), now));
+      notes.add(note(conversion.get(), now.layers()));
     }
     return now;
   }
@@ -159,14 +190,15 @@ public record Converter(
     return new FavorConversion.Converted(scaled, now.weights(), List.of());
   }
 
-  private static String note(FavorConversion how, FavorConversion.Converted converted) {
+  /** What was done, in one line. */
+  static String note(FavorConversion how, Collection<Integer> layers) {
     var to = how.favor();
     String heads = to.exactHeads() == 0 ? "" : ", exact heads " + to.exactHeads();
     if (to.hasBand()) {
       heads += ", exact within %d positions and at sinks %s".formatted(to.window(), to.sinks());
     }
     return "exact attention of layers %s replaced by FAVOR+ (%s, %d features, %s, seed %d%s)"
-        .formatted(converted.layers(), to.kernel(), to.features(), to.lengths(), to.seed(), heads);
+        .formatted(layers, to.kernel(), to.features(), to.lengths(), to.seed(), heads);
   }
 
   /** Where a model comes from, as far as that is known. */

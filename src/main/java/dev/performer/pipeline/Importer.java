@@ -129,8 +129,7 @@ public record Importer(
         "no tokenizer: %s is SentencePiece's, which is not read; the model takes token ids";
     return other
         .map(
-            file ->
-                own.withEmbedding(Optional.empty(), List.of(line.formatted(file.getFileName()))))
+            file -> own.withEmbedding(own.embedding(), List.of(line.formatted(file.getFileName()))))
         .orElse(own);
   }
 

@@ -8,6 +8,7 @@ import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
 import dev.performer.data.ProteinVocabulary;
 import dev.performer.data.StrictJson;
+import dev.performer.data.Tokenizer;
 import dev.performer.model.Task;
 import dev.performer.recipe.RecipeData.Kind;
 import java.nio.file.Path;
@@ -26,6 +27,8 @@ final class DataDefaults {
     String found = written.train() == null ? null : file.apply(written.train());
     Kind kind = written.kind() == null ? Kind.of(found) : written.kind();
     check(kind, section);
+    boolean isGuessed = kind != Kind.LISTOPS || task == Task.CLASSIFICATION;
+    require(isGuessed, "data.kind listops is of classes; expected task classification");
     RecipeTask.of(task).check(kind, section);
     String tokens = kind.ownsTokens() ? kind.label() : tokens(kind, written.vocabulary(), file);
     boolean isOdd =
@@ -64,7 +67,7 @@ final class DataDefaults {
         "data.train and data.validation make no sense with data.kind %s, which is made up";
     require(!isMade || !hasFiles, madeUp, own);
     boolean hasSizes = data.hasNonNull("exercise");
-    require(isMade || !hasSizes, "data.exercise needs data.kind copy or retrieval");
+    require(isMade || !hasSizes, "data.exercise needs data.kind copy or retrieval, or listops");
     boolean isOfBytes = ByteTokenizer.isNamed(data.path("vocabulary").asText(ByteTokenizer.NAME));
     boolean hasEnd = data.path("end").asBoolean() && isOfBytes;
     boolean hasEnds = data.path("begin").asBoolean() || hasEnd;
@@ -110,7 +113,8 @@ final class DataDefaults {
     int multiple = isOneLength ? longest : Math.min(longest, Batching.DEFAULT_BUCKET);
     int bucket = requireNonNullElse(data.bucket(), multiple);
     boolean isPacked = sized.format().packing(sized).isPresent();
-    var ends = isPacked ? data.tokenizer().ends() : data.tokenizer().vocabulary().eos();
+    Tokenizer tokenizer = sized.tokenizer();
+    var ends = isPacked ? tokenizer.ends() : tokenizer.vocabulary().eos();
     boolean hasEnd = (isPacked || !isOneShape) && ends.isPresent();
     boolean end = requireNonNullElse(data.end(), hasEnd);
     RecipeData whole = sized.with(keys -> keys.put("end", end).put("bucket", bucket));

@@ -7,16 +7,16 @@ import dev.performer.PerformerException;
 import dev.performer.data.Batches;
 import dev.performer.data.Batching;
 import dev.performer.data.ByteTokenizer;
-import dev.performer.data.CopyTask;
 import dev.performer.data.ExampleBatches;
 import dev.performer.data.ExampleSource;
 import dev.performer.data.HeldOut;
 import dev.performer.data.ImageFolder;
 import dev.performer.data.IndexedExamples;
 import dev.performer.data.LabelColumns;
+import dev.performer.data.ListOpsTask;
+import dev.performer.data.MadeUpExamples;
 import dev.performer.data.Packing;
 import dev.performer.data.PixelExamples;
-import dev.performer.data.RetrievalTask;
 import dev.performer.data.SequenceSource;
 import dev.performer.data.TableExamples;
 import dev.performer.data.TableFile;
@@ -307,21 +307,14 @@ sealed interface DataFormat {
     }
   }
 
-  /** Made up, of such sizes: random symbols and the same again, or values by their keys. */
-  record MadeUp(RecipeData.Exercise exercise) implements DataFormat {
+  /** Made up, of such sizes. */
+  record MadeUp(Exercise exercise) implements DataFormat {
     /** Between the examples of training and those of validation. */
     private static final long OTHER_EXAMPLES = 1L << 40;
 
-    private IndexedExamples examples(RecipeData data, int length, int size, long seed) {
-      RecipeData.Exercise e = exercise;
+    private MadeUpExamples examples(RecipeData data, int length, int size, long seed) {
       try {
-        if (data.kind() == RecipeData.Kind.COPY) {
-          return new CopyTask(length, e.symbols(), size, seed);
-        }
-        int pairs = e.pairs();
-        int questions = e.questions();
-        return new RetrievalTask(
-            length, pairs, e.records(), questions, e.keys(), e.values(), e.fillers(), size, seed);
+        return exercise.task(data.kind(), length, size, seed);
       } catch (IllegalArgumentException wrong) { // sizes that do not fit one another
         throw new PerformerException("data.exercise: " + wrong.getMessage(), wrong);
       }
@@ -360,8 +353,12 @@ sealed interface DataFormat {
 
     @Override
     public Vocabulary vocabulary(RecipeData data) {
-      var one = examples(data, data.length(), 1, 0);
-      return one instanceof CopyTask t ? t.vocabulary() : ((RetrievalTask) one).vocabulary();
+      return examples(data, data.length(), 1, 0).vocabulary();
+    }
+
+    @Override
+    public int classes(RecipeData data) {
+      return data.kind() == RecipeData.Kind.LISTOPS ? ListOpsTask.CLASSES : 0;
     }
   }
 }

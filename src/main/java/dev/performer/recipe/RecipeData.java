@@ -83,7 +83,9 @@ public record RecipeData(
     /** Random symbols, and the same again. */
     COPY(new DataFormat.MadeUp(null)),
     /** Values by their keys. */
-    RETRIEVAL(new DataFormat.MadeUp(null));
+    RETRIEVAL(new DataFormat.MadeUp(null)),
+    /** Nested lists under operations, and the digit that they come to. */
+    LISTOPS(new DataFormat.MadeUp(null));
 
     private final DataFormat usual;
 
@@ -145,46 +147,6 @@ public record RecipeData(
     /** The numbers. */
     public Masking proportions() {
       return this == BERT ? Masking.BERT : Masking.PROTEIN_LM;
-    }
-  }
-
-  /**
-   * Sizes of what a recipe makes up: how many different symbols to copy, and for retrieval how many
-   * different keys, values and fillers.
-   *
-   * @param pairs of a key and a value among the filler
-   * @param records whether a pair is one token that stands for both; false if absent
-   * @param questions keys whose values are to be guessed
-   * @param shortest tokens of the shortest examples of training, which have half, a quarter, … of
-   *     the length, too; as many tokens of each. Null for the full length only, as in evaluation
-   * @param examples of an epoch of training
-   * @param validation examples to evaluate on, none of which is in training
-   */
-  public record Exercise(
-      Integer symbols,
-      Integer pairs,
-      Boolean records,
-      Integer questions,
-      Integer keys,
-      Integer values,
-      Integer fillers,
-      Integer shortest,
-      Integer examples,
-      Integer validation) {
-    /** Fills in what is absent. */
-    public Exercise {
-      symbols = requireNonNullElse(symbols, 8);
-      pairs = requireNonNullElse(pairs, 1);
-      records = requireNonNullElse(records, false);
-      questions = requireNonNullElse(questions, pairs);
-      keys = requireNonNullElse(keys, pairs);
-      values = requireNonNullElse(values, 16);
-      fillers = requireNonNullElse(fillers, 16);
-      examples = requireNonNullElse(examples, 100_000);
-      validation = requireNonNullElse(validation, 64);
-      boolean isFit = symbols > 1 && examples > 0 && validation > 0;
-      String text = "data.exercise: symbols must be at least 2, examples and validation at least 1";
-      require(isFit, text);
     }
   }
 

@@ -7,11 +7,9 @@ import static java.util.stream.Collectors.toSet;
 import dev.performer.PerformerException;
 import dev.performer.attention.MachineTuning;
 import dev.performer.graph.FlatGraph;
-import dev.performer.graph.FunctionInliner;
 import dev.performer.graph.GraphProtos;
 import dev.performer.graph.NarrowWeights;
 import dev.performer.graph.NativeErrors;
-import dev.performer.graph.ResourceConversion;
 import dev.performer.graph.TensorNames;
 import dev.performer.graph.Variable;
 import dev.performer.graph.VariableValues;
@@ -22,19 +20,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import org.tensorflow.Graph;
-import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
-import org.tensorflow.op.Ops;
 import org.tensorflow.proto.AttrValue;
 import org.tensorflow.proto.CollectionDef;
 import org.tensorflow.proto.DataType;
@@ -56,6 +51,7 @@ public final class ServingGraph implements AutoCloseable {
 
   private final SavedModelDirectory directory;
   private final ServingForm form;
+  private final FlatModel model;
   private final List<SignatureSpec> signatures;
   private final FlatGraph flat;
   private final GraphDef definition;
@@ -67,31 +63,16 @@ public final class ServingGraph implements AutoCloseable {
   private ServingGraph(SavedModelDirectory directory, ServingForm form) {
     this.directory = directory;
     this.form = form;
-    Set<String> roots = new LinkedHashSet<>();
-    var names = form.signatures().isEmpty() ? directory.signatures().keySet() : form.signatures();
-    signatures = names.stream().distinct().map(directory::signature).toList();
-    for (SignatureSpec signature : signatures) {
-      signature.inputs().values().forEach(spec -> roots.add(spec.tensor()));
-      signature.outputs().values().forEach(spec -> roots.add(spec.tensor()));
-    }
-    require(!roots.isEmpty(), "%s has no signature to serve", directory.path());
-    GraphDef whole = directory.metaGraph().getGraphDef();
-    FlatGraph inlined = FunctionInliner.inline(whole, roots);
-    boolean hasTables =
-        inlined.graph().getNodeList().stream().anyMatch(n -> n.getOp().contains("HashTable"));
-    initializer = hasTables ? directory.initializer() : Optional.empty();
-    if (initializer.isPresent()) {
-      roots.add("^" + TensorNames.node(initializer.get()));
-      inlined = FunctionInliner.inline(whole, roots);
-    }
+    model = FlatModel.of(directory, form.signatures());
+    signatures = model.signatures();
+    flat = model.flat();
+    initializer = model.initializer();
+    specs = model.variables();
     require(
-        !hasTables || form.frozen(),
+        !model.hasTables() || form.frozen(),
         "%s has lookup tables, which only a frozen graph keeps in another form; freeze it as well",
         directory.path());
-    flat = inlined;
-    GraphDef read = VariableValues.readWhole(ResourceConversion.apply(flat.graph()));
-    Set<String> handles = handles(read);
-    specs = directory.variables().stream().filter(v -> handles.contains(v.node())).toList();
+    GraphDef read = model.definition();
     GraphDef sized = form.batch() == null ? read : sized(read);
     definition =
         form.precision() == ServingForm.Precision.BFLOAT16
@@ -160,13 +141,6 @@ public final class ServingGraph implements AutoCloseable {
       }
       throw e;
     }
-  }
-
-  private static Set<String> handles(GraphDef graph) {
-    return graph.getNodeList().stream()
-        .filter(node -> node.getOp().equals("VarHandleOp"))
-        .map(NodeDef::getName)
-        .collect(toSet());
   }
 
   /** Trainable matrices: not the small vectors, nor projections of random features. */
@@ -242,7 +216,6 @@ public final class ServingGraph implements AutoCloseable {
 
   private void load() {
     graph.importGraphDef(definition);
-    var restore = new ModelRestore(graph, flat, directory, specs, Optional.empty());
     for (SignatureSpec signature : form.batch() == null ? List.<SignatureSpec>of() : signatures) {
       for (TensorSpec output : signature.outputs().values()) {
         Shape shape = output(output).shape();
@@ -255,16 +228,15 @@ public final class ServingGraph implements AutoCloseable {
       }
     }
     MachineTuning.settleThreads();
-    session = new Session(graph, false);
-    restore.run(session);
+    session = model.restored(graph);
   }
 
   private Output<?> output(TensorSpec spec) {
-    return graph.outputOrThrow(flat.resolve(spec.tensor()));
+    return model.tensor(graph, spec);
   }
 
   private List<Variable> variables() {
-    return specs.stream().map(spec -> spec.in(graph)).toList();
+    return model.variables(graph);
   }
 
   private void write(Path target) throws IOException {
@@ -272,15 +244,7 @@ public final class ServingGraph implements AutoCloseable {
       Files.write(target.resolve(SavedModelDirectory.GRAPH_FILE), frozen().toByteArray());
       copyAssets(target);
     } else {
-      var exporter = SavedModelExporter.builder().variables(variables());
-      Ops tf = Ops.create(graph).withSubScope("served");
-      for (SignatureSpec signature : signatures) {
-        Map<String, Operand<?>> inputs = new LinkedHashMap<>();
-        signature.inputs().forEach((name, spec) -> inputs.put(name, output(spec)));
-        Map<String, Operand<?>> outputs = new LinkedHashMap<>();
-        signature.outputs().forEach((name, spec) -> outputs.put(name, tf.identity(output(spec))));
-        exporter.signature(signature.name(), inputs, outputs);
-      }
+      var exporter = model.exporter(graph, variables());
       exporter.replaceExisting().export(session, target);
     }
   }

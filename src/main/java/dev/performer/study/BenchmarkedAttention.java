@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.performer.PerformerException;
 import dev.performer.attention.Attention;
+import dev.performer.attention.Calibration;
 import dev.performer.attention.ExactAttention;
 import dev.performer.attention.FavorAttention;
 import dev.performer.attention.FavorConfig;
@@ -17,6 +18,8 @@ import dev.performer.nn.ReformerAttention;
 import dev.performer.nn.ReformerConfig;
 import java.util.List;
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
@@ -27,9 +30,10 @@ import org.tensorflow.types.TFloat32;
  *
  * @param kernel of FAVOR+; null for another kind
  * @param baseline another approximation; null for FAVOR+ and exact softmax attention
+ * @param window of FAVOR+, with the first key as a sink; 0 for none
  */
-public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
-  static final BenchmarkedAttention EXACT = new BenchmarkedAttention(null, null);
+public record BenchmarkedAttention(Kernel kernel, Baseline baseline, int window) {
+  static final BenchmarkedAttention EXACT = new BenchmarkedAttention(null, null, 0);
 
   /** What the paper compares with, as small as it is accurate elsewhere. */
   enum Baseline {
@@ -46,7 +50,7 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
 
   /** FAVOR+, or exact softmax attention without a kernel. */
   BenchmarkedAttention(Kernel kernel) {
-    this(kernel, null);
+    this(kernel, null, 0);
   }
 
   /** What is compared where nothing else is chosen. */
@@ -57,15 +61,24 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
   static final int LAYERS = 4;
 
   private static final String EXACT_NAME = "exact";
+  private static final Pattern WINDOWED = Pattern.compile("(.+)\\+(\\d{1,6})");
 
-  /** Of {@code exact}, {@code reformer}, {@code linformer} or a kernel, in letters of any case. */
+  /**
+   * Of {@code exact}, {@code reformer}, {@code linformer} or a kernel, in letters of any case; a
+   * kernel with a window of ±16 is {@code KERNEL+16}.
+   */
   @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
   public static BenchmarkedAttention of(String name) {
     String label = name.toLowerCase(Locale.ROOT);
     for (Baseline baseline : Baseline.values()) {
       if (label.equals(baseline.toString())) {
-        return new BenchmarkedAttention(null, baseline);
+        return new BenchmarkedAttention(null, baseline, 0);
       }
+    }
+    Matcher windowed = WINDOWED.matcher(label);
+    if (windowed.matches()) {
+      int window = Integer.parseInt(windowed.group(2));
+      return new BenchmarkedAttention(Kernel.of(windowed.group(1)), null, window);
     }
     return label.equals(EXACT_NAME) ? EXACT : new BenchmarkedAttention(Kernel.of(label));
   }
@@ -74,12 +87,13 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
   @JsonValue
   @Override
   public String toString() {
-    return isExact() ? EXACT_NAME : baseline == null ? kernel.label() : baseline.toString();
+    String favor = window > 0 ? kernel + "+" + window : String.valueOf(kernel);
+    return isExact() ? EXACT_NAME : baseline == null ? favor : baseline.toString();
   }
 
   /** In tables. */
   String label() {
-    return isExact() ? "exact softmax" : baseline == null ? "FAVOR+ " + kernel : toString();
+    return isExact() ? "exact softmax" : baseline == null ? "FAVOR+ " + this : toString();
   }
 
   /** Whether there is a causal form. */
@@ -102,22 +116,46 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
       return new LinformerAttention(mixtures(tf, 1, length, size), mixtures(tf, 2, length, size));
     }
     FavorConfig config = favor(causal, size);
-    var drawn = config.draw(size.headSize()).map(p -> FavorAttention.of(config, p.constant(tf)));
-    return drawn.orElseGet(() -> FavorAttention.of(config));
+    var drawn = config.draw(size.headSize()).map(p -> p.<TFloat32>constant(tf));
+    return drawn
+        .map(p -> FavorAttention.of(config, p, calibration(tf, p, size)))
+        .orElseGet(() -> FavorAttention.of(config));
+  }
+
+  /** Of as many heads, which costs what any other does; null for kernels that have none. */
+  private Calibration calibration(Ops tf, Operand<TFloat32> projection, Benchmark.Size size) {
+    if (!kernel.isCalibrated()) {
+      return null;
+    }
+    var centres = tf.zeros(tf.array(size.heads(), size.headSize()), TFloat32.class);
+    var heads = tf.array(size.heads(), 1, 1);
+    var directions = tf.tile(tf.expandDims(projection, tf.constant(0)), heads); // [H, M, D]
+    return new Calibration(centres, centres, centres, directions);
   }
 
   /** A causal language model whose layers attend so, as {@code PerformerConfig} reads it. */
   ObjectNode model(int length, Benchmark.Size size) {
     String text = "%s cannot be causal, and what is measured are steps of causal language models";
     PerformerException.require(canBeCausal(), text, label());
+    return keys("causal-lm", true, length, size).put("layers", LAYERS);
+  }
+
+  /** An encoder whose layers attend so. */
+  ObjectNode encoder(int length, Benchmark.Size size) {
+    return keys("encoder", false, length, size);
+  }
+
+  private ObjectNode keys(String task, boolean causal, int length, Benchmark.Size size) {
     AttentionConfig attention =
         isExact()
-            ? new AttentionConfig.Exact(true)
+            ? new AttentionConfig.Exact(causal)
             : baseline == null
-                ? new AttentionConfig.Favor(favor(true, size))
-                : new AttentionConfig.Reformer(reformer(length), true);
+                ? new AttentionConfig.Favor(favor(causal, size))
+                : baseline == Baseline.REFORMER
+                    ? new AttentionConfig.Reformer(reformer(length), causal)
+                    : new AttentionConfig.Linformer(size.features());
     ObjectNode keys = JsonNodeFactory.instance.objectNode();
-    keys.put("task", "causal-lm").put("layers", LAYERS).put("maxLength", length);
+    keys.put("task", task).put("maxLength", length);
     keys.put("hiddenSize", size.hiddenSize()).put("heads", size.heads());
     return keys.set("attention", StrictJson.tree(attention));
   }
@@ -136,7 +174,14 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
 
   private FavorConfig favor(boolean causal, Benchmark.Size size) {
     int features = kernel.isSoftmax() ? size.features() : 0;
-    return FavorConfig.builder().kernel(kernel).causal(causal).features(features).seed(1L).build();
+    return FavorConfig.builder()
+        .kernel(kernel)
+        .causal(causal)
+        .features(features)
+        .seed(1L)
+        .window(window)
+        .sinks(window > 0 ? List.of(0) : List.of())
+        .build();
   }
 
   /** What one head costs by formula, without gradients and with them. */
@@ -146,10 +191,10 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
    * With N = L·L pairs of positions for exact attention (half of them where it is causal), R
    * features a row and M directions: {@code 4·N·D} and {@code 12·N·D} floating point operations;
    * for FAVOR+ {@code 4·L·D·(M + R)} and {@code 4·L·D·(2·M + 3·R)}, causal or not, since what a
-   * causal form computes beyond them is its own affair. Reformer's pairs are those of its chunks,
-   * and its hashing comes to them; Linformer's those of its mixtures, which are made twice. Bytes
-   * are those of q, k, v, of the output, of their gradients, and of all arrays that have L rows of
-   * L or R columns.
+   * causal form computes beyond them is its own affair; a window has {@code 4·D} and {@code 12·D} a
+   * key more. Reformer's pairs are those of its chunks, and its hashing comes to them; Linformer's
+   * those of its mixtures, which are made twice. Bytes are those of q, k, v, of the output, of
+   * their gradients, and of all arrays that have L rows of L or R columns.
    */
   Costs costs(boolean causal, int length, Benchmark.Size size) {
     double l = length;
@@ -171,9 +216,10 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
     }
     double m = kernel.isSoftmax() ? size.features() : 0;
     double r = features(size);
+    double near = window == 0 ? 0 : causal ? window + 2 : 2 * window + 2;
     return new Costs(
-        new Cost(4 * l * d * (m + r), 4 * l * (4 * d + 4 * r)),
-        new Cost(4 * l * d * (2 * m + 3 * r), 4 * l * (11 * d + 10 * r)));
+        new Cost(4 * l * d * (m + r + near), 4 * l * (4 * d + 4 * r)),
+        new Cost(4 * l * d * (2 * m + 3 * r + 3 * near), 4 * l * (11 * d + 10 * r)));
   }
 
   /**
@@ -188,15 +234,21 @@ public record BenchmarkedAttention(Kernel kernel, Baseline baseline) {
 
   /** The same of its output alone. */
   double modelFlop(int length, Benchmark.Size size) {
+    return LAYERS * layerFlop(true, length, size);
+  }
+
+  /** The same of a layer. */
+  double layerFlop(boolean causal, int length, Benchmark.Size size) {
     double width = size.hiddenSize();
-    double attention = size.heads() * costs(true, length, size).forward().flop();
-    return size.batch() * LAYERS * (24 * width * width * length + attention);
+    double attention = size.heads() * costs(causal, length, size).forward().flop();
+    return size.batch() * (24 * width * width * length + attention);
   }
 
   /** Numbers that one more token of a text reads beside weights: of sums, or of a cache. */
   double stateSize(int position, Benchmark.Size size) {
     double d = size.headSize();
-    double own = isExact() ? 2 * d * position : (d + 1) * features(size);
+    double near = window == 0 ? 0 : 2 * d * (window + 2);
+    double own = isExact() ? 2 * d * position : (d + 1) * features(size) + near;
     return LAYERS * size.heads() * own;
   }
 

@@ -23,6 +23,11 @@ public enum Benchmarks {
       "the parts of a Transformer's layer, forward and with gradients",
       new Defaults(4, 64, 128, List.of(1024, 4096)),
       s -> new LayerBenchmark(s.size(), s.lengths())),
+  /** Whole encoders, forward. */
+  ENCODER(
+      "the hidden states of a whole encoder, by attention",
+      new Defaults(12, 32, 256, List.of(2048)),
+      s -> new EncoderBenchmark(s.size(), s.lengths(), s.attentions(), s.layers())),
   /** Whole training steps. */
   TRAIN(
       "training steps of a causal language model of 4 layers",

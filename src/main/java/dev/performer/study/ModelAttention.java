@@ -148,7 +148,7 @@ public final class ModelAttention implements AutoCloseable {
       Ops tf, Performer model, Outputs outputs, int i, Operand<TFloat32> mixed, int top) {
     Outputs.Layer layer = outputs.layers().get(i);
     Algebra<TFloat32> a = Algebra.of(tf, layer.queries());
-    Projected of = new Projected(layer.queries(), layer.keys(), null);
+    Projected of = new Projected(layer.queries(), layer.keys(), null, layer.logGates());
     List<Operand<TFloat32>> once = new ArrayList<>();
     var weights = model.attention(i).mixer().weights(tf, of, outputs.mask(), at, once);
     boolean causal = config.attentionOf(i).isCausal();

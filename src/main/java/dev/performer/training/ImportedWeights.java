@@ -70,7 +70,7 @@ public record ImportedWeights(
     }
     Optional<Tokenizer> known = source.vocabulary().map(v -> new LetterTokenizer(name(v), v));
     return new ImportedWeights(
-        source, Map.copyOf(weights), List.copyOf(notes), path, known, Optional.empty());
+        source, Map.copyOf(weights), List.copyOf(notes), path, known, source.embedding());
   }
 
   private static Map<String, NpyArray> drawn(PerformerConfig config) {

@@ -8,6 +8,7 @@ import dev.performer.graph.Tensors;
 import dev.performer.graph.XlaFunction;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -30,23 +31,26 @@ class FavorXlaTest {
 
   @ParameterizedTest
   @CsvSource({
-    "softmax, 16, false, 0",
-    "softmax, 16, true, 0",
-    "hyperbolic, 16, true, 0",
-    "favor++, 16, false, 0",
-    "hyperbolic, 16, false, 0",
-    "relu, 0, false, 0",
-    "relu, 0, true, 0",
-    "elu, 0, true, 0",
-    "hyperbolic, 16, false, 6",
-    "softmax, 16, true, 6"
+    "softmax, 16, false, 0, none",
+    "softmax, 16, true, 0, none",
+    "hyperbolic, 16, true, 0, none",
+    "favor++, 16, false, 0, none",
+    "hyperbolic, 16, false, 0, none",
+    "relu, 0, false, 0, none",
+    "relu, 0, true, 0, none",
+    "elu, 0, true, 0, none",
+    "hyperbolic, 16, false, 6, none",
+    "softmax, 16, true, 6, none",
+    "hyperbolic, 16, true, 0, token"
   })
-  void attentionAndItsGradientsCompile(String kernel, int features, boolean causal, int window) {
+  void attentionAndItsGradientsCompile(
+      String kernel, int features, boolean causal, int window, String gate) {
     FavorConfig config =
         FavorConfig.of(Kernel.of(kernel)).withFeatures(features).withCausal(causal).toBuilder()
             .chunk(16)
             .window(window)
             .sinks(window == 0 ? List.of() : List.of(0))
+            .gate(Gate.valueOf(gate.toUpperCase(Locale.ROOT)))
             .build();
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
@@ -82,7 +86,9 @@ class FavorXlaTest {
         config.hasProjection()
             ? FavorAttention.of(config, projection(tf, config))
             : FavorAttention.of(config);
-    Operand<TFloat32> out = attention.attend(tf, x.get(0), x.get(1), x.get(2), x.get(4));
+    Operand<TFloat32> gates =
+        config.hasGate() ? gates(tf, x.get(0)) : null; // of queries, so they have gradients
+    Operand<TFloat32> out = attention.attend(tf, x.get(0), x.get(1), x.get(2), x.get(4), gates);
     Output<?>[] gradients =
         ((Graph) tf.scope().env())
             .addGradients(
@@ -93,6 +99,11 @@ class FavorXlaTest {
     List<Output<?>> all = new ArrayList<>(List.of(out.asOutput()));
     all.addAll(List.of(gradients));
     return all;
+  }
+
+  private static Operand<TFloat32> gates(Ops tf, Operand<TFloat32> x) {
+    Operand<TFloat32> first = tf.slice(x, tf.array(0, 0, 0, 0), tf.array(-1, -1, -1, 1));
+    return tf.math.neg(tf.math.softplus(first)); // [B, H, L, 1]
   }
 
   private static Operand<TFloat32> projection(Ops tf, FavorConfig config) {

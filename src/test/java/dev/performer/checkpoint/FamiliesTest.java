@@ -71,7 +71,8 @@ class FamiliesTest {
   @ValueSource(strings = {"electra", "albert", "deberta-v2", "t5", "llama", "roberta-prelayernorm"})
   void aModelTypeThatIsNotReadIsNamed(String type) throws IOException {
     Path path = changed("bert_pretraining", "model_type", "\"" + type + "\"");
-    refused(path, "model_type " + type, "bert, camembert, distilbert, gpt2, roberta, xlm-roberta");
+    refused(
+        path, "model_type " + type, "bert, camembert, distilbert, esm, gpt2, roberta, xlm-roberta");
   }
 
   @ParameterizedTest

@@ -5,16 +5,20 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import dev.performer.checkpoint.Checkpoints;
+import dev.performer.checkpoint.ImportOptions;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
 import dev.performer.distill.TinyBert;
 import dev.performer.model.InterpolatedPositions;
 import dev.performer.model.PerformerConfig;
 import dev.performer.savedmodel.PerformerModels;
+import dev.performer.savedmodel.ReferenceModels;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -125,5 +129,38 @@ class InterpolatePositionsTest {
         .done();
     assertThat(PerformerModels.load(model).config().longestSequence()).hasValue(128);
     assertThat(PerformerModels.load(model).weights().get(TABLE).shape()).containsExactly(128, 32);
+  }
+
+  /** GPT-2's table begins with the first token, RoBERTa's behind padding. */
+  @ParameterizedTest
+  @CsvSource({"families, gpt2, 0", "families, roberta_mlm, 2", "torch_families, esm1b_mlm, 2"})
+  void importedTablesOfOtherFamiliesAreStretched(String all, String name, int kept)
+      throws IOException {
+    Path checkpoint = ReferenceModels.directory("checkpoints/" + all).resolve(name);
+    float[] old = Checkpoints.load(checkpoint, ImportOptions.NONE).weights().get(TABLE).floats();
+    Path model = folder.resolve("model");
+    CommandLineRun.of("import", checkpoint, "--interpolate-positions", 47, "--output", model)
+        .done();
+    var longer = PerformerModels.load(model);
+    assertThat(longer.config().longestSequence()).hasValue(47); // of 24
+    int size = longer.config().hiddenSize();
+    float[] rows = longer.weights().get(TABLE).floats();
+    assertThat(rows).hasSize((kept + 47) * size);
+    for (int i = 0; i < kept * size; i++) {
+      assertThat(rows[i]).isEqualTo(old[i]);
+    }
+    for (int i = 0; i < 47; i++) {
+      for (int c = 0; c < size; c++) { // every other row is an old one, the rest half of two
+        float a = old[(kept + i / 2) * size + c];
+        float b = old[(kept + (i + 1) / 2) * size + c];
+        assertThat(rows[(kept + i) * size + c]).isCloseTo((a + b) / 2, within(1e-6f));
+      }
+    }
+    Path ids = folder.resolve("ids.npz");
+    int[] tokens = IntStream.range(0, 47).map(i -> 4 + i % 20).toArray();
+    Npz.write(ids, Map.of("tokens", NpyArray.of(tokens, 1, 47)));
+    Path out = folder.resolve("out.npz");
+    CommandLineRun.of("predict", model, "--inputs", ids, "--output", out).done();
+    assertThat(Npz.read(out).get("logits").shape()).startsWith(1, 47);
   }
 }

@@ -73,6 +73,7 @@ class TextModelsTest {
             Optional.empty(),
             Optional.empty(),
             Optional.empty(),
+            Optional.empty(),
             List.of());
     ImportedWeights drawn = ImportedWeights.of(none, folder, true);
     SplittableRandom random = new SplittableRandom(7);

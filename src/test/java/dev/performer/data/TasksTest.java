@@ -3,9 +3,13 @@ package dev.performer.data;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import net.jqwik.api.ForAll;
@@ -83,6 +87,58 @@ class TasksTest {
     assertThat(sum).isEqualTo(queried);
   }
 
+  @Property(tries = 60)
+  void listsComeToTheirDigit(
+      @ForAll @IntRange(min = 4, max = 400) int length,
+      @ForAll @IntRange(min = 2, max = 10) int arguments,
+      @ForAll long seed) {
+    int depth = 10;
+    ListOpsTask task = new ListOpsTask(length, depth, arguments, 10, seed);
+    Vocabulary vocabulary = task.vocabulary();
+    Example example = task.get(5);
+    assertThat(example.tokens().length).isBetween(Math.max(1, length / 4), length);
+    StringBuilder text = new StringBuilder();
+    for (int token : example.tokens()) {
+      text.append(vocabulary.tokens().get(token));
+    }
+    String[] words = text.toString().split(" ");
+    assertThat(words).hasSize(example.tokens().length);
+    Deque<List<String>> open = new ArrayDeque<>();
+    String result = null;
+    for (String word : words) {
+      assertThat(result).as("one list").isNull();
+      if (word.startsWith("[")) {
+        open.push(new ArrayList<>(List.of(word)));
+        assertThat(open.size()).isLessThanOrEqualTo(depth);
+        continue;
+      }
+      String value = word.equals("]") ? come(open.pop(), arguments) : word;
+      if (open.isEmpty()) {
+        result = value;
+      } else {
+        open.peek().add(value);
+      }
+    }
+    assertThat(open).isEmpty();
+    assertThat(result).isEqualTo("" + ((Label.Category) example.label()).id());
+    assertThat(new ListOpsTask(length, depth, arguments, 10, seed).get(5).tokens())
+        .isEqualTo(example.tokens());
+  }
+
+  /** What an operation and its digits come to, by definition. */
+  private static String come(List<String> list, int arguments) {
+    var digits = list.subList(1, list.size()).stream().map(Integer::valueOf).sorted().toList();
+    int n = digits.size();
+    assertThat(n).isBetween(2, arguments);
+    return switch (list.get(0)) {
+      case "[MIN" -> "" + digits.get(0);
+      case "[MAX" -> "" + digits.get(n - 1);
+      case "[SM" -> "" + digits.stream().mapToInt(x -> x).sum() % 10;
+      default ->
+          "" + (n % 2 == 1 ? digits.get(n / 2) : (digits.get(n / 2 - 1) + digits.get(n / 2)) / 2);
+    };
+  }
+
   @Test
   void questionsAndPlacesHaveNoFavourites() {
     RetrievalTask task = new RetrievalTask(40, 4, false, 1, 4, 2, 1, 100_000, 5);
@@ -123,6 +179,9 @@ class TasksTest {
 
   @Test
   void impossibleTasksAreRefused() {
+    assertThatThrownBy(() -> new ListOpsTask(2000, 2, 4, 10, 1))
+        .hasMessageContaining("never have the 500 tokens");
+    assertThatThrownBy(() -> new ListOpsTask(100, 0, 4, 10, 1)).hasMessageContaining("depth >= 1");
     assertThatThrownBy(() -> new CopyTask(2, 4, 10, 1))
         .isInstanceOf(IllegalArgumentException.class);
     assertThatThrownBy(() -> new RetrievalTask(20, 6, false, 1, 8, 4, 1, 10, 1))

@@ -8,6 +8,7 @@ import dev.performer.PerformerException;
 import dev.performer.attention.FavorConfig;
 import dev.performer.attention.Kernel;
 import dev.performer.attention.projection.Projection.Lengths;
+import dev.performer.cli.CommandLineRun;
 import dev.performer.cli.Main;
 import dev.performer.data.NpyArray;
 import dev.performer.data.Npz;
@@ -228,8 +229,19 @@ class FavorConversionTest {
     assertThat(own).isLessThan(distance(logits(plain.config(), plain.weights()), exact));
     var few = new ArrayList<>(command);
     few.set(few.size() - 1, folder.resolve("few") + "");
-    Npz.write(data, Map.of("tokens", NpyArray.of(new int[] {1, 2, 3}, 1, 3)));
-    assertThat(Main.execute(few.toArray(String[]::new))).isEqualTo(1);
-    assertThat(folder.resolve("few")).doesNotExist();
+    NpyArray some = NpyArray.of(new int[] {1, 2, 3}, 1, 3);
+    NpyArray wild = NpyArray.of(new float[] {1, Float.NaN, 3}, 1, 3);
+    NpyArray nothing = NpyArray.of(new int[3], 1, 3);
+    var bad =
+        List.of(
+            Map.of("tokens", some),
+            Map.of("tokens", wild),
+            Map.of("tokens", some, "mask", wild),
+            Map.of("tokens", some, "mask", nothing));
+    for (var arrays : bad) {
+      Npz.write(data, arrays);
+      CommandLineRun.of(few.toArray()).failed(1, "data.npz");
+      assertThat(folder.resolve("few")).doesNotExist();
+    }
   }
 }

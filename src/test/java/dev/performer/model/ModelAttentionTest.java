@@ -34,6 +34,8 @@ class ModelAttentionTest {
         "{preset: protein-lm, %s}",
         "{task: causal-lm, %s}",
         "{task: causal-lm, %s, attention: {kernel: relu, exactHeads: 2}}",
+        "{task: causal-lm, %s, attention: {kernel: sderf, features: 8}}",
+        "{task: causal-lm, %s, attention: {kernel: sderf, features: 8, window: 2, sinks: [0]}}",
         "{task: causal-lm, %s, attention: {reformer: {buckets: 2, chunk: 3}}}",
         "{task: sequence-to-sequence, %s, decoderLayers: 2, shiftBos: 25}"
       })
@@ -67,6 +69,8 @@ class ModelAttentionTest {
         "{task: masked-lm, %s, classes: 2}",
         "{task: masked-lm, %s, classes: 2, attention: {kernel: softmax, features: 8, exactHeads: 2}}",
         "{preset: bert, %s, classes: 2}",
+        "{task: masked-lm, %s, classes: 2, attention: {kernel: sderf, features: 8, exactHeads: 1}}",
+        "{task: masked-lm, %s, classes: 2, attention: {kernel: sderf, features: 8, window: 2, sinks: [0, -1]}}",
         "{task: masked-lm, %s, classes: 2, attention: {reformer: {buckets: 4, chunk: 4}}}",
         "{task: masked-lm, %s, classes: 2, attention: {linformer: {rank: 3}}}",
         "{task: masked-lm, %s, classes: 2, pooling: max, attention: {modelGarden: {featureTransform: relu}}}"
@@ -153,6 +157,7 @@ class ModelAttentionTest {
       strings = {
         "{task: masked-lm, %s}",
         "{task: causal-lm, %s, attention: {kernel: relu, exactHeads: 1}}",
+        "{task: causal-lm, %s, attention: {kernel: relu, gate: token, exactHeads: 1}}",
         "{task: masked-lm, %s, attention: {reformer: {buckets: 2, chunk: 3}}}",
         "{task: masked-lm, %s, attention: {linformer: {rank: 3}}}",
         "{preset: bert, %s}",
@@ -169,7 +174,7 @@ class ModelAttentionTest {
       for (int layer = 0; layer < 2; layer++) {
         Outputs.Layer of = built.out().layers().get(layer);
         Operand<TInt32> all = run.tf.constant(new int[] {0, 1, 2, 3, 4, 5, 6});
-        var given = new Projected(of.queries(), of.keys(), null);
+        var given = new Projected(of.queries(), of.keys(), null, of.logGates());
         HeadMixer mixer = run.performer.attention(layer).mixer();
         Operand<TFloat32> map =
             mixer.weights(run.tf, given, built.out().mask(), all, new ArrayList<>());
@@ -186,7 +191,7 @@ class ModelAttentionTest {
             mixer
                 .mix(
                     run.tf,
-                    new Projected(of.queries(), of.keys(), unit),
+                    new Projected(of.queries(), of.keys(), unit, of.logGates()),
                     built.out().mask(),
                     Dropout.none())
                 .rest();

@@ -9,6 +9,7 @@ import dev.performer.graph.Tensors;
 import dev.performer.model.PerformerConfig;
 import dev.performer.nn.RotaryScaling.Kind;
 import dev.performer.nn.Sinusoids.Rotation;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -24,7 +25,7 @@ class RotaryScalingTest {
     try (Graph graph = new Graph();
         Session session = new Session(graph)) {
       Ops tf = Ops.create(graph);
-      var rotation = Rotation.at(tf, tf.constant(positions), headSize, scaling);
+      var rotation = Rotation.at(tf, tf.constant(positions), headSize, scaling, null);
       try (var result = session.runner().fetch(rotation.sines()).run()) {
         return Tensors.floats(result.get(0));
       }
@@ -58,6 +59,19 @@ class RotaryScalingTest {
       double expected = Math.sin(3 * Math.pow(base, -2.0 * i / headSize));
       assertThat((double) ntk[i]).isCloseTo(expected, within(1e-7));
     }
+  }
+
+  /** A base of 100 in place of 10,000, given as numbers, and slowed like any other. */
+  @ParameterizedTest
+  @CsvSource({"LINEAR, 4", "NTK, 4"})
+  void frequenciesOfAModelsOwnAreSlowedAlike(Kind kind, double factor) {
+    List<Double> own = List.of(1.0, Math.pow(100, -0.25), 0.1, Math.pow(100, -0.75));
+    double[] plain = RotaryScaling.frequencies(null, own, 10000, D);
+    double[] usual = RotaryScaling.frequencies(null, null, 100, D);
+    double[] slower = RotaryScaling.frequencies(new RotaryScaling(kind, factor), own, 10000, D);
+    double[] both = RotaryScaling.frequencies(new RotaryScaling(kind, factor), null, 100, D);
+    assertThat(plain).containsExactly(usual, within(1e-12));
+    assertThat(slower).containsExactly(both, within(1e-12)).isNotEqualTo(plain);
   }
 
   @Test

@@ -28,6 +28,7 @@ class SessionsTest extends TextEngines {
   @ValueSource(
       strings = {
         "attention: {kernel: relu, causal: true, exactHeads: 1}",
+        "attention: {kernel: hyperbolic, features: 12, causal: true, window: 4, sinks: [0]}",
         "attention: {exact: true}"
       })
   void sessionsGoOnAsTheWholeTextWould(String attention) {
@@ -204,10 +205,15 @@ class SessionsTest extends TextEngines {
         });
   }
 
-  @Test
-  void savedSessionsGoOnElsewhere() {
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "attention: {kernel: relu, causal: true, exactHeads: 1}",
+        "attention: {kernel: sderf, features: 6, causal: true, window: 3, sinks: [0]}"
+      })
+  void savedSessionsGoOnElsewhere(String attention) {
     with(
-        SMALL + "attention: {kernel: relu, causal: true, exactHeads: 1}",
+        SMALL + attention,
         OPTIONS,
         (engine, model) -> {
           Sessions sessions = engine.sessions();

@@ -32,6 +32,7 @@ class TextEngineTest extends TextEngines {
       strings = {
         "positions: rotary, attention: {kernel: relu, causal: true}",
         "positions: learned, shiftBos: 21, attention: {kernel: softmax, features: 20, causal: true, exactHeads: 1}",
+        "positions: rotary, attention: {kernel: sderf, features: 12, causal: true, window: 5, sinks: [0, 2]}",
         "positions: rotary, attention: {exact: true}"
       })
   void everyTextIsWhatItIsAlone(String rest) {
@@ -130,10 +131,15 @@ class TextEngineTest extends TextEngines {
     return generator.generate(prompts, options).get(request.row());
   }
 
-  @Test
-  void aKnownPrefixIsNotReadAgain() {
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{kernel: relu, causal: true}",
+        "{kernel: hyperbolic, features: 12, causal: true, window: 4, sinks: [0, 1]}"
+      })
+  void aKnownPrefixIsNotReadAgain(String attention) {
     with(
-        FAVOR,
+        SMALL + "attention: " + attention,
         OPTIONS,
         (engine, model) -> {
           String prefix = prompt(new Random(1), 1).repeat(50);

@@ -184,6 +184,7 @@ class RecipeSourcesTest {
         "{kind: copy, length: 16, exercise: {symbols: 1}} | symbols must be at least 2",
         "{kind: retrieval, length: 16, exercise: {pairs: 9}} | data.exercise: length 16 is too short for 9 pairs",
         "{kind: retrieval, exercise: {pears: 9}} | unknown key exercise.pears; did you mean pairs?",
+        "{kind: listops, length: 64} | data.kind listops is of classes; expected task classification",
         "{train: t.csv, exercise: {pairs: 9}} | data.exercise needs data.kind copy or retrieval",
         "{kind: pixels, train: t.csv, vocabulary: bytes} | data.vocabulary makes no sense with data.kind pixels",
         "{train: t.csv, levels: 1} | data.levels must be from 2 to 256",
@@ -197,6 +198,28 @@ class RecipeSourcesTest {
         .isInstanceOf(PerformerException.class)
         .hasMessageStartingWith("tiny.yaml")
         .hasMessageContaining(parts[1]);
+  }
+
+  @Test
+  void listsAreExamplesOfTenClasses() {
+    Recipe recipe =
+        recipe(
+            "task: classification\ndata: {kind: listops, length: 48, exercise: {validation: 9}}");
+    assertThat(recipe.model().classes()).isEqualTo(10);
+    assertThat(recipe.model().vocabularySize()).isEqualTo(16);
+    TrainingResult result = train(recipe, "lists");
+    assertThat(result.before().guesses()).isEqualTo(9);
+    assertThat(result.after().loss()).isLessThan(result.before().loss());
+    assertThat(Recipe.ofRun(temporary.resolve("lists")).data()).isEqualTo(recipe.data());
+    assertThatThrownBy(
+            () -> recipe("task: classification\ndata: {kind: listops, exercise: {depth: 1}}"))
+        .hasMessageContaining("data.exercise: lists of depth 1");
+  }
+
+  @Test
+  void whatIsMadeUpHasALengthOfItsOwn() {
+    Recipe recipe = recipe("task: causal-lm\ndata: {kind: retrieval}");
+    assertThat(recipe.data().length()).isEqualTo(512);
   }
 
   @Test

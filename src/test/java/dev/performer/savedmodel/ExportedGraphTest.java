@@ -5,9 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.performer.data.NpyArray;
 import dev.performer.graph.TensorNames;
 import dev.performer.model.FavorConversion;
+import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
 import dev.performer.model.ReferenceModel;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -39,6 +41,20 @@ class ExportedGraphTest {
     var banded = FavorConversion.defaults().window(8).sinks(List.of(0)).build();
     var converted = new FavorConversion(banded, Set.of()).apply(model.config(), model.weights());
     requireSuited(converted.config(), converted.weights());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"constant", "token"})
+  void soDoGates(String gate) {
+    ReferenceModel model = ReferenceModel.proteinLm("lm_relu");
+    var config = model.config().with("attention.gate=" + gate);
+    Map<String, NpyArray> weights = new HashMap<>(model.weights());
+    Performer.shapes(config)
+        .forEach(
+            (name, shape) ->
+                weights.computeIfAbsent(
+                    name, n -> NpyArray.of(new float[(int) shape.size()], shape.asArray())));
+    requireSuited(config, weights);
   }
 
   private void requireSuited(PerformerConfig config, Map<String, NpyArray> weights) {

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import dev.performer.data.NpyArray;
 import dev.performer.model.Performer;
 import dev.performer.model.PerformerConfig;
+import dev.performer.nn.HeadCalibration;
 import dev.performer.savedmodel.ModelCard;
 import dev.performer.savedmodel.PerformerModels;
 import java.io.IOException;
@@ -64,6 +65,12 @@ public final class CausalModels {
                         : name.contains("token") ? 0.5 : 1 / Math.sqrt(fanIn(name, shape));
                 for (int i = 0; i < values.length; i++) {
                   values[i] = (float) (random.nextGaussian() * deviation) + (isScale ? 1 : 0);
+                }
+                if (name.endsWith(
+                    HeadCalibration.AMOUNTS)) { // below 1/8, as calibration finds them
+                  for (int i = 0; i < values.length; i++) {
+                    values[i] = -Math.abs(values[i]);
+                  }
                 }
               }
               weights.put(name, NpyArray.of(values, shape.asArray()));

@@ -36,6 +36,9 @@ class GreedyProofTest {
         "{%s, layers: 3, attention: {kernel: hyperbolic, features: 32, causal: true}}",
         "{%s, layers: 3, attention: {kernel: relu, causal: true}}",
         "{%s, layers: 3, attention: {kernel: relu, causal: true, exactHeads: 2}}",
+        "{%s, layers: 2, attention: {kernel: sderf, features: 32, causal: true, window: 6, sinks: [0]}}",
+        "{%s, layers: 2, attention: {kernel: hyperbolic, features: 32, gate: token}}",
+        "{%s, layers: 2, attention: {kernel: relu, gate: constant, exactHeads: 1}}",
         "{%s, layers: 2, shiftBos: 3, positions: learned, attention: {kernel: hyperbolic,"
             + " features: 32, causal: true, exactHeads: 2}}"
       })

@@ -43,6 +43,9 @@ class StateLayoutTest {
   @ValueSource(
       strings = {
         "positions: learned, attention: {kernel: softmax, features: 20, causal: true}}",
+        "positions: learned, attention: {kernel: hyperbolic, features: 20, causal: true, window: 4, sinks: [0, 3]}}",
+        "positions: rotary, attention: {kernel: sderf, features: 20, causal: true, window: 1}}",
+        "positions: learned, attention: {kernel: softmax, features: 20, causal: true, sinks: [0, 1], linear: false}}",
         "positions: rotary, attention: {exact: true}}",
         "positions: sinusoidal, shiftBos: 25, attention: {kernel: relu, causal: true, exactHeads: 1}}",
         "positions: learned, attention: {kernel: softmax, convention: google-jax, features: 20, causal: true}}"

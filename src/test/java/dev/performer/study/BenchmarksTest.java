@@ -52,7 +52,7 @@ class BenchmarksTest {
         .isInstanceOf(PerformerException.class)
         .hasMessageContaining("atention")
         .hasMessageContaining(
-            "attention, layers, train, length, generate, import, start-up, serve, rows");
+            "attention, layers, encoder, train, length, generate, import, start-up, serve, rows");
     CommandLineRun.of("bench", "atention").failed(2, "atention", "attention");
     CommandLineRun.of("bench", "layers", "--train").failed(2, "--train", "names of benchmarks");
     CommandLineRun.of("bench", "layers", "--rounds", 0).failed(2, "--rounds", "at least 1");

@@ -17,6 +17,7 @@ import dev.performer.model.PerformerConfig;
 import dev.performer.testing.GraphRun;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -190,6 +191,27 @@ class CalibratorTest {
     assertThat(report.summary()).contains("2 heads vary next to nothing along a direction");
   }
 
+  /** One sequence again and again: fewer different tokens than dimensions, so no full rank. */
+  @Test
+  void aCovarianceWithoutFullRankIsRegularizedAndNamed() {
+    Model model = Model.of("bias");
+    List<int[]> one = Collections.nCopies(12, new int[] {3, 5, 3});
+    var found =
+        new Calibrator(model.config, model.weights).calibrate(Set.of(0, 1), one, 0, 12, "data");
+    assertThat(found.regularized()).isEqualTo(4);
+    var favor = FavorConversion.calibratedDefaults().features(16).build();
+    var converted =
+        new FavorConversion(favor, Set.of()).apply(model.config, model.weights, found.layers());
+    double[] before = logits(model.config, model.weights);
+    assertThat(logits(model.config, converted.weights()))
+        .usingComparatorWithPrecision(1e-5 * GraphRun.maxAbs(before))
+        .containsExactly(before);
+    assertThat(logits(converted.config(), converted.weights())).doesNotContain(Double.NaN);
+    var report =
+        CalibrationReport.measure(model.config, model.weights, converted, found, one, 0, 0);
+    assertThat(report.summary()).contains("4 heads vary next to nothing along a direction");
+  }
+
   @Test
   void aCalibrationNeedsTokensAndNumbers() {
     Model model = Model.of("bias");
@@ -198,6 +220,12 @@ class CalibratorTest {
             () -> calibrator.calibrate(Set.of(0), List.of(new int[] {1, 2, 3}), 0, 0, "few.npz"))
         .isInstanceOf(PerformerException.class)
         .hasMessage("few.npz: 3 tokens are too few to calibrate heads of size 8; give 32 or more");
+    var padding = List.of(new int[0], new int[0]);
+    for (List<int[]> none : List.of(padding, List.<int[]>of())) {
+      assertThatThrownBy(() -> calibrator.calibrate(Set.of(0, 1), none, 0, 12, "padding.npz"))
+          .isInstanceOf(PerformerException.class)
+          .hasMessageStartingWith("padding.npz: 0 tokens are too few");
+    }
     model.weights.replaceAll(
         (n, w) -> n.equals("layer_1/attention/query/kernel") ? times(w, Double.NaN) : w);
     assertThatThrownBy(() -> calibrator.calibrate(Set.of(1), SEQUENCES, 0, 0, "data"))

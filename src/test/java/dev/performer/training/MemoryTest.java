@@ -125,6 +125,7 @@ class MemoryTest {
             + " training.labelSmoothing=0.1 training.zLoss=1e-3 training.accumulate=2"
             + " model.tiedOutput=true",
         "model.attention={kernel: elu} model.shiftBos=1",
+        "model.layers=2 model.attention={kernel: hyperbolic, features: 8, gate: token}",
       })
   void segmentsGiveTheStepsOfThePlainForm(String settings) {
     int[] lengths = {5, 9, 32};
@@ -224,6 +225,7 @@ class MemoryTest {
         "model.layers=2 model.dropout={residual: 0.1, mlp: 0.2, embeddings: 0.1}"
             + " model.tiedOutput=true training.accumulate=2",
         "task=sequence-to-sequence model.dropout={residual: 0.1}",
+        "model.layers=2 model.attention={kernel: relu, gate: constant}",
       })
   void recomputedLayersGiveTheStepsOfThePlainForm(String settings) {
     Step found = steps(recipe(settings, "training.memory=recompute"), 0).get(0);
