@@ -233,7 +233,8 @@ public record DistillRecipe(
   public JsonNode toJson() {
     JsonNode json = StrictJson.tree(this);
     ((ObjectNode) json.get("training")).remove(NOT_OF_A_DISTILLATION);
-    json.path("stages").forEach(s -> ((ObjectNode) s.get("training")).remove(NOT_OF_A_DISTILLATION));
+    json.path("stages")
+        .forEach(s -> ((ObjectNode) s.get("training")).remove(NOT_OF_A_DISTILLATION));
     return json;
   }
 

@@ -90,7 +90,8 @@ public final class Distiller implements AutoCloseable {
     JsonNode config = StrictJson.readTree(directory.resolve(RunDirectory.CONFIG));
     try (var run = RunDirectory.open(directory, true, Settings.of(config), Progress.silent())) {
       var last = run.newest(warning -> {});
-      require(last.isPresent(), "%s has no whole checkpoint; start in another directory", directory);
+      require(
+          last.isPresent(), "%s has no whole checkpoint; start in another directory", directory);
       var state = last.get().state();
       return DistillResult.of(state.result(true, last.get().directory(), List.of()), false);
     }

@@ -44,8 +44,7 @@ record StudentVariables(
     boolean trains = byName.values().stream().anyMatch(Variable::trainable);
     String text =
         "%s: has nothing of what weights are to be trained: no layer has %s; convert it so, or train others";
-    String lacking =
-        recipe.weights().projections() ? "random directions" : "a calibration (kernel sderf)";
+    String lacking = recipe.weights().projections() ? "random directions" : "a calibration";
     require(trains, text, models.studentPath(), lacking);
     Lora lora = recipe.training().lora();
     return lora == null
@@ -62,8 +61,7 @@ record StudentVariables(
     loop.trainOnly()
         .forEach(glob -> kept.addAll(VariablePattern.of("trainOnly", glob).in("trainOnly", all)));
     byName.replaceAll((name, v) -> kept.contains(v) ? v : v.frozen());
-    var factors =
-        new LoraFactors(tf.withSubScope("lora"), loop.lora(), loop.seed());
+    var factors = new LoraFactors(tf.withSubScope("lora"), loop.lora(), loop.seed());
     Map<String, Variable> read = new LinkedHashMap<>(byName);
     for (String name : targets(all, loop.lora(), factors)) {
       read.put(name, factors.beside(declared, byName.get(name), split(byName.get(name))));

@@ -140,8 +140,7 @@ public final class DistillJob extends Job<DistillJob> {
       if (isBegun && Files.exists(place.resolve(ModelTraining.MODEL))) {
         return new Outcome(joined(Distiller.finished(place)), Optional.empty(), Double.NaN);
       }
-      try (Distiller distiller =
-          Distiller.open(models, data, training, place, isBegun, progress)) {
+      try (Distiller distiller = Distiller.open(models, data, training, place, isBegun, progress)) {
         return run(distiller, place);
       }
     }

@@ -78,7 +78,8 @@ final class LowRankAdaptation {
 
   /** Adds the ops that begin and merge; the variables, of which factors are trained, with them. */
   List<Variable> attach(Graph imported, List<Variable> stored) {
-    values = new LoraFactors(Ops.create(imported).withSubScope("lora_values"), how.lora(), how.seed());
+    values =
+        new LoraFactors(Ops.create(imported).withSubScope("lora_values"), how.lora(), how.seed());
     Set<Variable> trained = new HashSet<>();
     how.trainOnly()
         .forEach(g -> trained.addAll(VariablePattern.of("trainOnly", g).in("trainOnly", stored)));
