@@ -27,8 +27,6 @@ final class DataDefaults {
     String found = written.train() == null ? null : file.apply(written.train());
     Kind kind = written.kind() == null ? Kind.of(found) : written.kind();
     check(kind, section);
-    boolean isGuessed = kind != Kind.LISTOPS || task == Task.CLASSIFICATION;
-    require(isGuessed, "data.kind listops is of classes; expected task classification");
     RecipeTask.of(task).check(kind, section);
     String tokens = kind.ownsTokens() ? kind.label() : tokens(kind, written.vocabulary(), file);
     boolean isOdd =

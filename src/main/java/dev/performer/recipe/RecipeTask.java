@@ -233,6 +233,8 @@ enum RecipeTask {
 
   /** Refuses keys of the data that do not fit. */
   void check(Kind kind, JsonNode data) {
+    boolean isGuessed = kind != Kind.LISTOPS || this == CLASSIFICATION;
+    require(isGuessed, "data.kind listops is of classes; expected task classification");
     for (RecipeTask other : values()) {
       boolean isOthers = other != this && other.key != null && data.hasNonNull(other.key);
       require(!isOthers, "data.%s makes sense with task %s only", other.key, other.label());
