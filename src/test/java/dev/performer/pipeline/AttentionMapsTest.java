@@ -30,6 +30,7 @@ import java.util.Set;
 import java.util.function.ToDoubleBiFunction;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -215,6 +216,7 @@ class AttentionMapsTest {
     return sum;
   }
 
+  @Tag("slow")
   @ParameterizedTest
   @ValueSource(
       strings = {

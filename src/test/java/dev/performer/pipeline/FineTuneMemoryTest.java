@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -110,6 +111,7 @@ class FineTuneMemoryTest {
                     .containsExactly(expected));
   }
 
+  @Tag("slow")
   @Test
   void segmentsOfAnExportOfOurs() {
     Model model =
@@ -143,6 +145,7 @@ class FineTuneMemoryTest {
         options.withObjective(ModelCard.Objective.CAUSAL_LM));
   }
 
+  @Tag("slow")
   @ParameterizedTest
   @ValueSource(strings = {"", "lora={rank: 2}"})
   void ofAGraphOfPythons(String more) {
@@ -152,6 +155,7 @@ class FineTuneMemoryTest {
     requireAlike(tuned(model, "recompute", recomputed), tuned(model, "plain", plain));
   }
 
+  @Tag("slow")
   @ParameterizedTest
   @CsvSource({"true", "false"})
   void ofLabels(boolean isOfNewLayer) throws IOException {
