@@ -3,7 +3,7 @@
 # Keras 3, tf.Module and TensorFlow 1 are trained in Java as in Python. A sentence encoder from PyPI is imported, compared with NumPy,
 # and turned from softmax attention to FAVOR+.
 # Needs JDK 17, Maven, and python3 (3.11 or 3.12) with pip; about seven minutes after downloads.
-# INTEROP_PYTHON=/path/to/python takes an interpreter that has the packages below already.
+# INTEROP_PYTHON=/path/to/python takes an interpreter that has the packages below already; "ci/interop.sh packages" only installs them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,6 +44,7 @@ else
   [ "$(cat "$venv/complete" 2>/dev/null)" = "${packages[*]}" ] || make_venv
   python=$venv/bin/python
 fi
+[ "${1:-}" != packages ] || exit 0
 "$python" -c 'import tensorflow, tf_keras, keras_hub, transformers, tf2onnx, onnxruntime, tensorflow_serving.apis, openai, jinja2' >/dev/null 2>&1 || {
   echo "interop: $python cannot import all of ${packages[*]}" >&2
   exit 1
