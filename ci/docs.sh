@@ -50,7 +50,7 @@ smaller() {
     *" fine-tune"*" --task "* | *" --loss "*) echo "--steps 4 --batch-size 8 --length 64 --evaluate-every 2 --evaluation-batches 2" ;;
     *" fine-tune"*) echo "--steps 4 --length 64 --batch-tokens 2048 --evaluate-every 2 --checkpoint-every 2" ;;
     *" devices "*) echo "--no-compile" ;; # ModelDevicesTest compiles
-    *" bench"*) echo "--lengths 128,256 --rounds 2" ;;
+    *" bench"*) echo "--lengths 64,128 --rounds 2" ;;
     *" approximate"*) echo "--length 128 --draws 2 --features 16,32" ;;
   esac
 }
